@@ -1,0 +1,14 @@
+#include "engine/base/check.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace lectern::base {
+
+void CheckFailed(const char* file, int line, const char* condition) {
+  std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, condition);
+  std::fflush(stderr);
+  std::abort();
+}
+
+}  // namespace lectern::base
