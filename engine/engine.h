@@ -93,6 +93,12 @@ struct EngineStats {
   std::map<std::string, int64_t> miss_reasons;
 };
 
+struct CacheVerifyReport {
+  int64_t pages_checked = 0;
+  int64_t pages_bad = 0;
+  std::vector<std::string> problems;  // one line each, at most 100
+};
+
 struct EngineInfo {
   std::string model_name;     // the directory's last component
   std::string pattern;        // FSSS…
@@ -131,8 +137,12 @@ class Engine {
 
   // Waits until everything published so far is in the disk tier (shutdown, tests, benches).
   virtual absl::Status FlushTiers() = 0;
-  // Drops the pages in memory that nobody holds; the disk tier stays (tests, benches, admin).
-  virtual void DropMemoryCache() = 0;
+  // Drops the pages in memory that nobody holds; the disk tier stays. Returns how many.
+  virtual int64_t DropMemoryCache() = 0;
+  // Empties the disk tier. Returns how many pages it held.
+  virtual absl::StatusOr<int64_t> DropDiskCache() = 0;
+  // Walks the disk tier: every manifest, checksum and segment. Bad pages are dropped and listed.
+  virtual absl::StatusOr<CacheVerifyReport> VerifyDiskCache() = 0;
 };
 
 }  // namespace lectern
