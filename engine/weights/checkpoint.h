@@ -15,19 +15,10 @@
 #include "engine/base/sha256.h"
 #include "engine/config/index_cache_policy.h"
 #include "engine/config/model_config.h"
+#include "engine/weights/dtype.h"
+#include "engine/weights/stored_tensor.h"
 
 namespace lectern::weights {
-
-enum class Dtype { kF32, kBf16, kF16, kF8E4m3, kU8, kI32, kI64, kF64 };
-int DtypeBytes(Dtype dtype);
-
-// One tensor as stored; `data` points into the mapping and lives as long as the file object.
-struct StoredTensor {
-  Dtype dtype = Dtype::kF32;
-  std::vector<int64_t> shape;
-  std::span<const std::byte> data;
-  int64_t num_elements() const;
-};
 
 // Thread safe after Open. Holds the mappings.
 class Checkpoint {
@@ -58,13 +49,30 @@ class Checkpoint {
   virtual base::Sha256Digest Fingerprint() const = 0;
 };
 
+// Experts are stored one by one (mlp.experts.E.gate_proj.weight ...) or fused by layer
+// (mlp.experts.gate_up_proj [E, 2I, H], gate first; mlp.experts.down_proj [E, H, I]). These two read one
+// expert's matrix from either form. kGate and kUp are [moe_intermediate_size, hidden_size], kDown is
+// [hidden_size, moe_intermediate_size]; shapes are checked against config().
+enum class ExpertMatrix { kGate, kUp, kDown };
+bool HasFusedExperts(const Checkpoint& checkpoint, int layer);
+
+// As stored, a view into the mapping. InvalidArgument also for FP8, whose scale blocks may straddle the
+// gate and up halves of a fused tensor: read those as float.
+absl::StatusOr<StoredTensor> FindExpert(const Checkpoint& checkpoint, int layer, int expert,
+                                        ExpertMatrix matrix);
+// As float32, FP8 scales applied (fused: gate_up_proj_scale_inv [E, ceil(2I/128), ceil(H/128)] and so on).
+absl::StatusOr<std::vector<float>> ReadExpertFloat(const Checkpoint& checkpoint, int layer, int expert,
+                                                   ExpertMatrix matrix);
+
 // Names, shapes, dtypes and IndexCache schedule of a whole checkpoint, as `lectern verify` prints.
 // Every tensor the model will ask for exists with the right shape, or the first that does not is named.
 struct CheckpointReport {
   int64_t num_tensors = 0;
-  int64_t num_parameters = 0;
-  int64_t bytes = 0;
-  int64_t num_unused = 0;  // MTP layers, indexers of Shared layers
+  int64_t num_parameters = 0;  // elements of the tensors that the model uses, FP8 scales left out
+  int64_t bytes = 0;           // of all tensors
+  int64_t num_unused = 0;      // tensors that the model does not use
+  int64_t num_unused_mtp = 0;             // of these: layers after the last, for multi-token prediction
+  int64_t num_unused_shared_indexer = 0;  // of these: indexers of Shared layers
   std::vector<std::string> warnings;
   config::IndexCachePolicy policy;
 };
