@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
+
 namespace lectern::sampling {
 
 // How the next token is chosen. Applied in this order: repetition penalty, temperature, top-k,
@@ -15,5 +17,12 @@ struct SamplingParams {
   uint64_t seed = 0;                // the draw for token i depends on (seed, i) alone
   int logprobs = -1;                // -1: none; n >= 0: the chosen token's and the n best
 };
+
+// Best tokens that one event may carry: an answer's log-probabilities must not outweigh the answer.
+inline constexpr int kMaxLogprobs = 100;
+
+// InvalidArgument names the field and its bounds. Repetition penalties lie within [1e-6, 1e6], so that
+// no penalised logit overflows.
+absl::Status Validate(const SamplingParams& params);
 
 }  // namespace lectern::sampling
