@@ -21,7 +21,9 @@ struct IndexCacheFields {
   std::optional<bool> use_index_cache;
 };
 
-// What the command line says; beats the checkpoint. At most one of the two forms.
+// What the command line says; beats the checkpoint. At most one of the two forms; letters of either case.
+// A frequency without an offset takes the file's offset where it has one, as overriding single fields
+// of config.json does in other engines.
 struct IndexCacheOverride {
   std::optional<std::string> index_topk_pattern;
   std::optional<int> index_topk_freq;
