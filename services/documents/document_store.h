@@ -1,5 +1,6 @@
 #pragma once
-// Documents from the first uploaded byte to their paragraphs: resumable uploads, extraction, durable storage.
+// Documents from the first uploaded byte to their paragraphs: resumable uploads, extraction,
+// durable storage.
 
 #include <cstdint>
 #include <functional>
@@ -38,7 +39,8 @@ struct DocumentStoreOptions {
   std::string pdftotext = "pdftotext";
 };
 
-// Thread safe. Extraction runs on the caller's thread (a worker thread of the front end, never an RPC thread).
+// Thread safe. Extraction runs on the caller's thread (a worker thread of the front end, never an
+// RPC thread).
 class DocumentStore {
  public:
   virtual ~DocumentStore() = default;
@@ -46,35 +48,43 @@ class DocumentStore {
                                                                const base::Clock& clock,
                                                                const DocumentStoreOptions& options);
 
-  virtual absl::StatusOr<v1::StartUploadResponse> StartUpload(const v1::StartUploadRequest& request) = 0;
-  // Durable (synced) when it returns. OutOfRange: offset is not the committed size (metadata says which).
-  // DataLoss: crc32c disagrees; nothing is stored.
-  virtual absl::Status AppendChunk(const std::string& upload_id, const v1::UploadRequest::Chunk& chunk) = 0;
-  virtual absl::StatusOr<v1::QueryUploadResponse> QueryUpload(const std::string& upload_id) const = 0;
-  // Checks size and SHA-256, extracts, splits, stores. Equal content under equal type gives the existing document.
-  // Idempotent after success. InvalidArgument: unreadable, encrypted or empty document; nothing is stored.
-  // `cancelled` is polled: a cancelled ingest stops within a second and leaves the upload resumable.
+  virtual absl::StatusOr<v1::StartUploadResponse> StartUpload(
+      const v1::StartUploadRequest& request) = 0;
+  // Durable (synced) when it returns. OutOfRange: offset is not the committed size (metadata says
+  // which). DataLoss: crc32c disagrees; nothing is stored.
+  virtual absl::Status AppendChunk(const std::string& upload_id,
+                                   const v1::UploadRequest::Chunk& chunk) = 0;
+  virtual absl::StatusOr<v1::QueryUploadResponse> QueryUpload(
+      const std::string& upload_id) const = 0;
+  // Checks size and SHA-256, extracts, splits, stores. Equal content under equal type gives the
+  // existing document. Idempotent after success. InvalidArgument: unreadable, encrypted or empty
+  // document; nothing is stored. `cancelled` is polled: a cancelled ingest stops within a second
+  // and leaves the upload resumable.
   virtual absl::StatusOr<v1::Document> FinishUpload(const std::string& upload_id,
                                                     const v1::UploadRequest::Finish& finish,
                                                     const std::function<bool()>& cancelled) = 0;
 
   virtual absl::StatusOr<v1::Document> Get(const std::string& name) const = 0;
-  virtual absl::StatusOr<v1::ListDocumentsResponse> List(const v1::ListDocumentsRequest& request) const = 0;
+  virtual absl::StatusOr<v1::ListDocumentsResponse> List(
+      const v1::ListDocumentsRequest& request) const = 0;
   virtual absl::Status Delete(const std::string& name) = 0;
   // With text and paragraphs, through a bounded cache.
-  virtual absl::StatusOr<std::shared_ptr<const ParsedDocument>> Load(const std::string& name) const = 0;
+  virtual absl::StatusOr<std::shared_ptr<const ParsedDocument>> Load(
+      const std::string& name) const = 0;
   virtual int64_t Count() const = 0;
 };
 
-// What became of source bytes: text in UTF-8 with page offsets. Free of state: also behind `lectern doc text FILE`
-// and the fuzz targets. mime_type as in v1::Document; empty means guess from name and bytes.
+// What became of source bytes: text in UTF-8 with page offsets. Free of state: also behind `lectern
+// doc text FILE` and the fuzz targets. mime_type as in v1::Document; empty means guess from name
+// and bytes.
 struct ExtractedText {
   std::string mime_type;
   std::string text;
   std::vector<int64_t> page_begins;
 };
 absl::StatusOr<ExtractedText> ExtractText(std::string_view source, std::string_view mime_type,
-                                          std::string_view name, const DocumentStoreOptions& options,
+                                          std::string_view name,
+                                          const DocumentStoreOptions& options,
                                           const std::function<bool()>& cancelled);
 
 }  // namespace lectern::documents

@@ -19,9 +19,10 @@ struct ExcerptRequest {
   std::span<const std::vector<int32_t>> paragraph_tokens;
 };
 
-// Paragraphs chosen by BM25 (SQLite FTS5, in memory, unicode61 folding + porter), each with its neighbours and nearest
-// heading while the budget lasts, in document order, keeping their whole-document numbers. Never empty where the
-// budget holds one paragraph: without a lexical hit, the beginnings of the documents.
+// Paragraphs chosen by BM25 (SQLite FTS5, in memory, unicode61 folding + porter), each with its
+// neighbours and nearest heading while the budget lasts, in document order, keeping their
+// whole-document numbers. Never empty where the budget holds one paragraph: without a lexical hit,
+// the beginnings of the documents.
 absl::StatusOr<std::vector<PlacedParagraph>> ChooseExcerpt(const ExcerptRequest& request);
 
 }  // namespace lectern::documents

@@ -17,7 +17,8 @@ void MemoryStateStore::Apply(const std::vector<Mutation>& mutations, Map& map) {
   }
 }
 
-absl::Status MemoryStateStore::Write(const std::vector<Mutation>& mutations, Durability durability) {
+absl::Status MemoryStateStore::Write(const std::vector<Mutation>& mutations,
+                                     Durability durability) {
   std::lock_guard lock(mutex_);
   if (!write_error_.ok() && writes_until_error_-- <= 0) {
     writes_until_error_ = 0;

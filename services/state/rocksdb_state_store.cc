@@ -1,4 +1,5 @@
-// The durable state of one box in RocksDB: small values, log always on, fsync where the caller asks for it.
+// The durable state of one box in RocksDB: small values, log always on, fsync where the caller asks
+// for it.
 
 #include <filesystem>
 #include <memory>
@@ -22,10 +23,12 @@ absl::Status FromRocksDb(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
   const std::string message = "state store: " + status.ToString();
   if (status.IsNotFound()) return absl::NotFoundError(message);
-  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit) return absl::ResourceExhaustedError(message);
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit)
+    return absl::ResourceExhaustedError(message);
   if (status.IsCorruption()) return absl::DataLossError(message);
   if (status.IsInvalidArgument()) return absl::FailedPreconditionError(message);
-  if (status.IsIOError() || status.IsBusy() || status.IsTryAgain() || status.IsShutdownInProgress()) {
+  if (status.IsIOError() || status.IsBusy() || status.IsTryAgain() ||
+      status.IsShutdownInProgress()) {
     return absl::UnavailableError(message);
   }
   return absl::InternalError(message);
@@ -36,8 +39,8 @@ rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()
 rocksdb::Options MakeOptions() {
   rocksdb::Options options;
   options.create_if_missing = true;
-  // After a power cut the unsynced end of the log may be torn or hold pages of zeros. Everything acknowledged
-  // as synced lies before it, so recovery stops there instead of refusing to open.
+  // After a power cut the unsynced end of the log may be torn or hold pages of zeros. Everything
+  // acknowledged as synced lies before it, so recovery stops there instead of refusing to open.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.write_buffer_size = 16 << 20;  // state is small; uploads pass through in 1 MiB values
   options.max_open_files = 256;
@@ -54,15 +57,17 @@ class RocksDbStateStore final : public StateStore {
  public:
   explicit RocksDbStateStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
   ~RocksDbStateStore() override {
-    // Closing reports errors that nobody could act on any more; what was acknowledged is in the log.
+    // Closing reports errors that nobody could act on any more; what was acknowledged is in the
+    // log.
     db_->Close().PermitUncheckedError();
   }
 
   absl::Status Write(const std::vector<Mutation>& mutations, Durability durability) override {
     rocksdb::WriteBatch batch;
     for (const Mutation& mutation : mutations) {
-      const rocksdb::Status added = mutation.value.has_value() ? batch.Put(mutation.key, *mutation.value)
-                                                               : batch.Delete(mutation.key);
+      const rocksdb::Status added = mutation.value.has_value()
+                                        ? batch.Put(mutation.key, *mutation.value)
+                                        : batch.Delete(mutation.key);
       RETURN_IF_ERROR(FromRocksDb(added));
     }
     rocksdb::WriteOptions options;
@@ -89,7 +94,8 @@ class RocksDbStateStore final : public StateStore {
     if (!end.empty()) options.iterate_upper_bound = &upper;
     std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
     for (it->Seek(ToSlice(begin)); it->Valid(); it->Next()) {
-      if (!visit({it->key().data(), it->key().size()}, {it->value().data(), it->value().size()})) break;
+      if (!visit({it->key().data(), it->key().size()}, {it->value().data(), it->value().size()}))
+        break;
     }
     return FromRocksDb(it->status());
   }
@@ -112,8 +118,8 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenRocksDbStateStore(const std::str
   if (!opened.ok()) {
     // RocksDB reports a held lock as a plain I/O error.
     if (opened.IsIOError() && opened.ToString().find("lock") != std::string::npos) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("another process holds the state in ", directory, " (", opened.ToString(), ")"));
+      return absl::FailedPreconditionError(absl::StrCat("another process holds the state in ",
+                                                        directory, " (", opened.ToString(), ")"));
     }
     return base::Annotate(FromRocksDb(opened), "cannot open " + directory);
   }

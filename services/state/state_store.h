@@ -1,6 +1,7 @@
 #pragma once
-// Durable state of the front end as ordered key-value pairs. One box: RocksDB with its log on. Later PostgreSQL
-// behind the same interface. Values are serialised protobufs or raw bytes; the callers own the key scheme.
+// Durable state of the front end as ordered key-value pairs. One box: RocksDB with its log on.
+// Later PostgreSQL behind the same interface. Values are serialised protobufs or raw bytes; the
+// callers own the key scheme.
 
 #include <functional>
 #include <memory>
@@ -15,7 +16,8 @@
 namespace lectern::state {
 
 // kSynced: survives power loss when the call returns (acknowledgements, ends of answers).
-// kLogged: survives a kill of the process, not power loss (token events: a resumed answer writes them again).
+// kLogged: survives a kill of the process, not power loss (token events: a resumed answer writes
+// them again).
 enum class Durability { kLogged, kSynced };
 
 struct Mutation {
@@ -32,9 +34,9 @@ class StateStore {
   // NotFound.
   virtual absl::StatusOr<std::string> Get(std::string_view key) const = 0;
   // Calls `visit` for keys in [begin, end) in order until it returns false. Empty `end`: no bound.
-  virtual absl::Status Scan(std::string_view begin, std::string_view end,
-                            const std::function<bool(std::string_view key, std::string_view value)>& visit)
-      const = 0;
+  virtual absl::Status Scan(
+      std::string_view begin, std::string_view end,
+      const std::function<bool(std::string_view key, std::string_view value)>& visit) const = 0;
 };
 
 // Opens or creates the store in `directory`. FailedPrecondition: another process holds it.

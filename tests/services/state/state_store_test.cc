@@ -1,4 +1,5 @@
-// Both stores keep one contract; the memory twin's faults do what they say; RocksDB survives a kill.
+// Both stores keep one contract; the memory twin's faults do what they say; RocksDB survives a
+// kill.
 
 #include "services/state/state_store.h"
 
@@ -74,7 +75,8 @@ TEST_P(StateStoreTest, WritesReadsAndDeletes) {
 }
 
 TEST_P(StateStoreTest, LaterMutationsOfOneWriteWin) {
-  ASSERT_TRUE(store_->Write({{"k", "1"}, {"k", std::nullopt}, {"k", "2"}}, Durability::kLogged).ok());
+  ASSERT_TRUE(
+      store_->Write({{"k", "1"}, {"k", std::nullopt}, {"k", "2"}}, Durability::kLogged).ok());
   EXPECT_EQ(*store_->Get("k"), "2");
 }
 
@@ -92,15 +94,17 @@ TEST_P(StateStoreTest, ScansInOrderWithinBounds) {
 TEST_P(StateStoreTest, ScanMayCallTheStore) {
   ASSERT_TRUE(store_->Write({{"a", "1"}, {"b", "2"}}, Durability::kLogged).ok());
   int seen = 0;
-  ASSERT_TRUE(store_
-                  ->Scan("", "",
-                         [&](std::string_view key, std::string_view value) {
-                           EXPECT_EQ(*store_->Get(key), value);
-                           EXPECT_TRUE(store_->Write({{std::string(key), std::nullopt}}, Durability::kLogged).ok());
-                           ++seen;
-                           return true;
-                         })
-                  .ok());
+  ASSERT_TRUE(
+      store_
+          ->Scan("", "",
+                 [&](std::string_view key, std::string_view value) {
+                   EXPECT_EQ(*store_->Get(key), value);
+                   EXPECT_TRUE(
+                       store_->Write({{std::string(key), std::nullopt}}, Durability::kLogged).ok());
+                   ++seen;
+                   return true;
+                 })
+          .ok());
   EXPECT_EQ(seen, 2);
   EXPECT_THAT(Keys(*store_, "", ""), ElementsAre());
 }
@@ -119,8 +123,10 @@ TEST(MemoryStateStoreTest, FailsWritesOnDemandAndChangesNothing) {
   MemoryStateStore store;
   store.FailWrites(absl::ResourceExhaustedError("disk full"), 1);
   EXPECT_TRUE(store.Write({{"a", "1"}}, Durability::kLogged).ok());
-  EXPECT_EQ(store.Write({{"a", "2"}}, Durability::kLogged).code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(store.Write({{"a", "3"}}, Durability::kSynced).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(store.Write({{"a", "2"}}, Durability::kLogged).code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(store.Write({{"a", "3"}}, Durability::kSynced).code(),
+            absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(*store.Get("a"), "1");
   store.FailWrites(absl::OkStatus());
   EXPECT_TRUE(store.Write({{"a", "4"}}, Durability::kLogged).ok());
@@ -164,7 +170,8 @@ TEST(RocksDbStateStoreTest, RefusesADirectoryThatCannotBe) {
 
 TEST(RocksDbStateStoreTest, ReportsADamagedStore) {
   ScratchDirectory scratch;
-  ASSERT_TRUE((*OpenRocksDbStateStore(scratch.path()))->Write({{"a", "1"}}, Durability::kSynced).ok());
+  ASSERT_TRUE(
+      (*OpenRocksDbStateStore(scratch.path()))->Write({{"a", "1"}}, Durability::kSynced).ok());
   std::ofstream(scratch.path() + "/CURRENT") << "nonsense\n";
   auto store = OpenRocksDbStateStore(scratch.path());
   EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss) << store.status();
@@ -177,7 +184,8 @@ TEST(RocksDbStateStoreTest, ReportsADamagedStore) {
   for (uint32_t i = 0;; ++i) {
     const auto durability = i % 8 == 0 ? Durability::kSynced : Durability::kLogged;
     const std::string key = std::to_string(i);
-    if (!(*store)->Write({{"first/" + key, "x"}, {"second/" + key, "y"}}, durability).ok()) _exit(2);
+    if (!(*store)->Write({{"first/" + key, "x"}, {"second/" + key, "y"}}, durability).ok())
+      _exit(2);
     if (write(acknowledge, &i, sizeof(i)) != sizeof(i)) _exit(3);
   }
 }
@@ -193,7 +201,8 @@ TEST(RocksDbStateStoreTest, LosesNothingAcknowledgedToAKill) {
     close(fds[1]);
     uint32_t last = 0;
     bool any = false;
-    for (int i = 0; i < 200 + 37 * round && read(fds[0], &last, sizeof(last)) == sizeof(last); ++i) any = true;
+    for (int i = 0; i < 200 + 37 * round && read(fds[0], &last, sizeof(last)) == sizeof(last); ++i)
+      any = true;
     ASSERT_EQ(kill(child, SIGKILL), 0);
     int status = 0;
     waitpid(child, &status, 0);
