@@ -130,8 +130,6 @@ absl::Status ChatFormat::FindFrameTokens() {
     if (format_ == PromptFormat::kGlm) {
       needed.push_back({&frame_.end_think, "</think>"});
       needed.push_back({&frame_.observation, "<|observation|>"});
-    } else {
-      needed.push_back({&frame_.marker, "¶"});
     }
   }
   for (const auto& [id, name] : needed) {
@@ -142,11 +140,27 @@ absl::Status ChatFormat::FindFrameTokens() {
     }
     *id = *found;
   }
+  if (format_ == PromptFormat::kLecternSmallV1) RETURN_IF_ERROR(FindMarker());
   switch (format_) {
     case PromptFormat::kLecternSmallV1: stop_ids_ = {frame_.user, frame_.end}; break;
     case PromptFormat::kGlm: stop_ids_ = {frame_.end, frame_.user, frame_.observation}; break;
     case PromptFormat::kDeepSeekV32: stop_ids_ = {frame_.end}; break;
   }
+  return absl::OkStatus();
+}
+
+// The marker may be an added token or an ordinary one; what counts is that it is a single token.
+absl::Status ChatFormat::FindMarker() {
+  if (const absl::StatusOr<int32_t> added = tokenizer_->SpecialId(kPilcrow); added.ok()) {
+    frame_.marker = *added;
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer_->EncodePlain(kPilcrow));
+  if (ids.size() != 1) {
+    return absl::FailedPreconditionError(
+        "the tokenizer has no token '¶', which the chat format needs");
+  }
+  frame_.marker = ids.front();
   return absl::OkStatus();
 }
 
@@ -162,7 +176,7 @@ absl::Status ChatFormat::AppendParagraph(const PromptParagraph& paragraph, Promp
   // Encoded apart from marker and line end: the text's tokens are then the same wherever it stands, and
   // those with which an answer quotes it.
   TokenRange range{static_cast<int64_t>(prompt.ids.size()), 0};
-  RETURN_IF_ERROR(tokenizer_->AppendPlain(" " + paragraph.text, prompt.ids));
+  RETURN_IF_ERROR(tokenizer_->AppendPlain(absl::StrCat(" ", paragraph.text), prompt.ids));
   range.end = static_cast<int64_t>(prompt.ids.size());
   prompt.paragraph_tokens.push_back(range);
   return tokenizer_->AppendPlain("\n", prompt.ids);
@@ -198,7 +212,7 @@ absl::Status ChatFormat::AppendTurn(const Turn& turn, Prompt& prompt) const {
   prompt.ids.push_back(frame_.user);
   const std::string_view question = Trimmed(turn.user);
   if (format_ == PromptFormat::kLecternSmallV1) {
-    RETURN_IF_ERROR(tokenizer_->AppendPlain(" " + std::string(question), prompt.ids));
+    RETURN_IF_ERROR(tokenizer_->AppendPlain(absl::StrCat(" ", base::ToAbsl(question)), prompt.ids));
   } else {
     RETURN_IF_ERROR(tokenizer_->AppendPlain(question, prompt.ids));
   }

@@ -125,6 +125,7 @@ class ChatFormat {
   ChatFormat(const Tokenizer& tokenizer, PromptFormat format, ModelCard card)
       : tokenizer_(&tokenizer), format_(format), card_(std::move(card)) {}
   absl::Status FindFrameTokens();
+  absl::Status FindMarker();
   absl::Status AppendParagraph(const PromptParagraph& paragraph, Prompt& prompt) const;
   absl::Status AppendAnswer(const Turn& turn, std::vector<int32_t>& ids) const;
   absl::Status AppendAnswerText(std::string_view text, std::vector<int32_t>& ids) const;

@@ -57,7 +57,7 @@ absl::Status PreTokenizer::Split(std::string_view text, RegexScratch& scratch,
 absl::Status PreTokenizer::SplitFrom(size_t step, std::string_view piece, bool stable,
                                      RegexScratch& scratch, const WordSink& sink) const {
   if (step == byte_level_step_ && add_prefix_space_ && piece.front() != ' ') {
-    const std::string prefixed = " " + std::string(piece);
+    const std::string prefixed = absl::StrCat(" ", base::ToAbsl(piece));
     if (step < steps_.size()) return ApplyStep(step, prefixed, false, scratch, sink);
     sink(prefixed, false);
     return absl::OkStatus();

@@ -69,7 +69,7 @@ TEST_F(ChatTest, DefaultModelsPrompt) {
             (std::vector<int32_t>{user, *tokenizer->SpecialId("<|endoftext|>")}));
   EXPECT_EQ(std::count(prompt->ids.begin(), prompt->ids.end(), user), 1);  // the frame's own
   // The marker is the one token, the number its own.
-  EXPECT_EQ(prompt->ids[3], *tokenizer->SpecialId("¶"));
+  EXPECT_EQ(tokenizer->TokenBytes(prompt->ids[3]), "¶");
   EXPECT_EQ(tokenizer->TokenBytes(prompt->ids[4]), "12");
   AnswerParser parser = chat->NewAnswerParser();
   parser.Push(" Not in it.");
@@ -81,7 +81,7 @@ TEST_F(ChatTest, DefaultModelsPrompt) {
 
 TEST_F(ChatTest, AnswersBecomeTheirTokensAgain) {
   WriteCard(kSmallCard);
-  const auto tokenizer = LecternSmallTokenizer();
+  const auto tokenizer = SharedMarkerTokenizer();
   const auto chat = ChatFormat::ForModel(*tokenizer, "", directory_);
   ASSERT_TRUE(chat.ok()) << chat.status();
   PromptInput input;
@@ -110,10 +110,11 @@ class FamilyChatTest : public ChatTest, public testing::WithParamInterface<const
 
 TEST_P(FamilyChatTest, EarlierPromptsArePrefixesOfLaterOnes) {
   const std::string family = GetParam();
-  const auto tokenizer =
-      family == "small" ? LecternSmallTokenizer() : LoadConformanceTokenizer(family);
+  const auto tokenizer = family == "small"    ? LecternSmallTokenizer()
+                         : family == "shared" ? SharedMarkerTokenizer()
+                                              : LoadConformanceTokenizer(family);
   if (tokenizer == nullptr) GTEST_SKIP() << "absent: tokenizer of " << family;
-  if (family == "small") WriteCard(kSmallCard);
+  if (family == "small" || family == "shared") WriteCard(kSmallCard);
   const auto chat = ChatFormat::ForModel(
       *tokenizer, family == "deepseek" ? "deepseek_v32" : "glm_moe_dsa", directory_);
   ASSERT_TRUE(chat.ok()) << chat.status();
@@ -137,7 +138,7 @@ TEST_P(FamilyChatTest, EarlierPromptsArePrefixesOfLaterOnes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, FamilyChatTest, testing::Values("small", "glm", "deepseek"),
+INSTANTIATE_TEST_SUITE_P(Formats, FamilyChatTest, testing::Values("small", "shared", "glm", "deepseek"),
                          [](const auto& param) { return std::string(param.param); });
 
 TEST_F(ChatTest, GlmLayout) {
@@ -187,6 +188,11 @@ TEST_F(ChatTest, RefusesWhatItCannotServe) {
   EXPECT_EQ(code("glm_moe_dsa"), absl::StatusCode::kFailedPrecondition);  // has no </think>
   EXPECT_EQ(code("deepseek_v32"), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(code("llama"), absl::StatusCode::kFailedPrecondition);
+  WriteCard(kSmallCard);
+  const auto no_marker = LoadJson(SmallTokenizerJson(
+      {}, {"[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"}));
+  EXPECT_EQ(ChatFormat::ForModel(*no_marker, "", directory_).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   for (const char* card :
        {"", "[", "[]", R"({"prompt_format": "other"})", R"({"prompt_format": 1})",
         R"({"prompt_format": "lectern-small-v1", "reliable_context": -1})",

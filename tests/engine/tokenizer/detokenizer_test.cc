@@ -50,7 +50,7 @@ TEST(DetokenizerTest, CopiesGoOnIndependently) {
 
 // "ö" ends in byte 0xB6, whose letter in the byte alphabet is "¶": one id for both.
 TEST(DetokenizerTest, SharedIdIsAByteInsideACharacterAndTheMarkerElsewhere) {
-  const auto tokenizer = LecternSmallTokenizer();
+  const auto tokenizer = SharedMarkerTokenizer();
   const int32_t marker = *tokenizer->SpecialId("¶");
   ASSERT_EQ(marker, 0xB6);
   EXPECT_EQ(tokenizer->Decode(std::vector<int32_t>{0xC3, marker, marker, '1'}, false), "ö¶1");

@@ -74,7 +74,13 @@ std::unique_ptr<const Tokenizer> LoadJson(const json& json) {
 
 std::unique_ptr<const Tokenizer> LecternSmallTokenizer() {
   return LoadJson(SmallTokenizerJson(
-      {{"Ġ", "t"}, {"Ġt", "h"}, {"Ġth", "e"}, {"1", "2"}},
+      {{"Â", "¶"}, {"Ġ", "t"}, {"Ġt", "h"}, {"Ġth", "e"}, {"1", "2"}},
+      {"[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"}));
+}
+
+std::unique_ptr<const Tokenizer> SharedMarkerTokenizer() {
+  return LoadJson(SmallTokenizerJson(
+      {{"Ġ", "t"}, {"1", "2"}},
       {"[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>", "¶"}));
 }
 

@@ -27,8 +27,11 @@ nlohmann::json SmallTokenizerJson(const std::vector<std::pair<std::string, std::
 // Fails the test and returns null if the file is refused.
 std::unique_ptr<const Tokenizer> LoadJson(const nlohmann::json& json);
 
-// The default model's kind: its added tokens, "¶" among them, which shares its id with byte 0xB6.
+// The default model's kind: its added tokens; "¶" is an ordinary token of two bytes.
 std::unique_ptr<const Tokenizer> LecternSmallTokenizer();
+
+// The same with "¶" as an added token, which then shares its id with byte 0xB6.
+std::unique_ptr<const Tokenizer> SharedMarkerTokenizer();
 
 }  // namespace lectern::tokenizer
 
