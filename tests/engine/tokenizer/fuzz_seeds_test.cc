@@ -21,7 +21,8 @@ TEST(TokenizerFuzzTest, SeedsHold) {
   TryInput("");
   TryInput("{}");
   TryInput("It's plain text, with <|user|> and ¶12.");
-  TryInput(std::string("\xF0\x9F\x98 broken \xFF\x00 text", 21));
+  using std::string_literals::operator""s;
+  TryInput("\xF0\x9F\x98 broken \xFF\x00 text"s);  // a NUL among them
   TryInput(SmallTokenizerJson({{"a", "b"}}, {"<|user|>", "¶"}).dump());
 }
 
