@@ -9,35 +9,10 @@
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/pages.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/softmax.h"
 
 namespace lectern::kernels::cpu {
 namespace {
-
-constexpr int64_t kPad = 64;  // scores per head are padded to this many
-
-int64_t PaddedCount(int64_t count) { return (count + kPad - 1) / kPad * kPad; }
-
-// Scores become exp(score - max); returns the reciprocal of their sum.
-template <int kLanes>
-LECTERN_INLINE float Softmax(float* scores, int64_t count, int64_t padded) {
-  using F32 = typename Lanes<kLanes>::F32;
-  float best = scores[0];
-  for (int64_t i = 1; i < count; ++i) best = scores[i] > best ? scores[i] : best;
-  for (int64_t i = count; i < padded; ++i) scores[i] = best;
-  F32 sum = {}, value;
-  for (int64_t i = 0; i < padded; i += kLanes) {
-    LoadVector(value, scores + i);
-    value -= best;
-    ExpVector<kLanes>(value);
-    StoreVector(scores + i, value);
-    if (i + kLanes > count) {
-      for (int64_t pad = std::max(i, count); pad < i + kLanes; ++pad) scores[pad] = 0.0F;
-      LoadVector(value, scores + i);
-    }
-    sum += value;
-  }
-  return 1.0F / SumLanes<kLanes>(sum);
-}
 
 template <typename T>
 LECTERN_INLINE const float* WidenRow(const void* row, int64_t size, float* scratch) {
@@ -64,7 +39,7 @@ LECTERN_INLINE void Attend(const AttendQuery& args) {
   std::fill(args.out, args.out + args.heads * args.rank, 0.0F);
   float* inverse = wide + args.row;  // [heads]
   for (int64_t h = 0; h < args.heads; ++h) {
-    inverse[h] = Softmax<kLanes>(scores + h * padded, args.count, padded);
+    inverse[h] = SoftmaxNumerators<kLanes>(scores + h * padded, args.count);
   }
   for (int64_t s = 0; s < args.count; ++s) {
     const float* row = WidenRow<T>(args.rows[s], args.rank, wide);
@@ -120,6 +95,7 @@ void AttendToken(const SparseAttentionArgs& args, int64_t token, AttendQueryFn a
     rows[i] = SegmentOf(args.pages, PageOf(args.batch, args.batch.sequences[at], position)) +
               position % kPageSize * args.pages.row * element;
   }
+  for (int64_t i = count; i < PaddedCount(count); ++i) rows[i] = rows[count - 1];
   attend({.q = args.q.row(token),
           .heads = args.num_heads,
           .row = args.pages.row,
@@ -134,7 +110,7 @@ void AttendToken(const SparseAttentionArgs& args, int64_t token, AttendQueryFn a
 }  // namespace
 
 int64_t AttendScratchBytes(int64_t heads, int64_t row, int64_t count) {
-  return 4 * (heads * PaddedCount(count) + (row + 16) * kPad + heads * (row + 16) + heads);
+  return 4 * (heads * PaddedCount(count) + (row + 16) * kScorePad + heads * (row + 16) + heads);
 }
 
 AttendQueryFn SelectAttendQuery(Isa isa, bool bf16) {

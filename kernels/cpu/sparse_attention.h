@@ -14,7 +14,8 @@ struct AttendQuery {
   int64_t row = 0;
   int64_t rank = 0;
   float scale = 0;
-  const void* const* rows = nullptr;  // [count] addresses of the chosen rows, in order
+  // Addresses of the chosen rows, in order; repeated up to a multiple of 64.
+  const void* const* rows = nullptr;
   int64_t count = 0;
   std::byte* scratch = nullptr;  // AttendScratchBytes
   float* out = nullptr;          // [heads, rank]

@@ -42,22 +42,33 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::Start(Entry entry, const void* context) {
-  if (!workers_.empty()) {
-    entry_ = entry;
-    context_ = context;
-    pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+void ThreadPool::Start(int num_shares, Entry entry, const void* context) {
+  entry_ = entry;
+  context_ = context;
+  done_.store(0, std::memory_order_relaxed);
+  ticket_.store(static_cast<uint64_t>(num_shares) << 32, std::memory_order_release);
+  if (!workers_.empty() && num_shares > 1) {
     epoch_.fetch_add(1, std::memory_order_release);
     epoch_.notify_all();
   }
-  entry(context, 0);
-  for (int spins = 0; pending_.load(std::memory_order_acquire) != 0; ++spins) {
-    // A worker that lost its core needs ours.
+  RunShares(0);
+  for (int spins = 0; done_.load(std::memory_order_acquire) != num_shares; ++spins) {
+    // Whoever holds the last share may need our core.
     if (spins < kSpins) {
       Pause();
     } else {
       sched_yield();
     }
+  }
+}
+
+void ThreadPool::RunShares(int thread) {
+  while (true) {
+    const uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
+    const auto share = static_cast<uint32_t>(ticket);
+    if (share >= ticket >> 32) return;
+    entry_(context_, static_cast<int>(share), thread);
+    done_.fetch_add(1, std::memory_order_release);
   }
 }
 
@@ -75,8 +86,7 @@ void ThreadPool::Work(int thread) {
     }
     seen = now;
     if (stopping_.load(std::memory_order_relaxed)) return;
-    entry_(context_, thread);
-    pending_.fetch_sub(1, std::memory_order_release);
+    RunShares(thread);
   }
 }
 
