@@ -159,7 +159,7 @@ void BlockPool::Publish(PageId page) {
   at(page).published = true;
 }
 
-void BlockPool::DropCached() {
+int64_t BlockPool::DropCached() {
   std::vector<PageId> dropped;
   {
     const std::lock_guard lock(mutex_);
@@ -171,8 +171,10 @@ void BlockPool::DropCached() {
       dropped.push_back(page);
     }
   }
-  if (!on_evict_) return;
-  for (const PageId page : dropped) on_evict_(page);
+  if (on_evict_) {
+    for (const PageId page : dropped) on_evict_(page);
+  }
+  return static_cast<int64_t>(dropped.size());
 }
 
 PoolCounts BlockPool::counts() const {

@@ -116,8 +116,8 @@ class BlockPool {
 
   // The page outlives its handles from now on, until evicted. It must be referenced and not loading.
   void Publish(PageId page);
-  // Evicts every cached page. The listener is called for each.
-  void DropCached();
+  // Evicts every cached page; the listener is called for each. Returns how many.
+  int64_t DropCached();
 
   PoolCounts counts() const;
   // Changes whenever pages or reservations come back: nothing to retry while it stands still.

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/base/error.h"
@@ -50,6 +51,13 @@ struct TierStats {
   bool idle = true;  // no transfer queued or in flight
 };
 
+// What a walk over everything that is stored found.
+struct TierReport {
+  int64_t pages_checked = 0;
+  int64_t pages_bad = 0;              // deleted
+  std::vector<std::string> problems;  // one line each, at most 100
+};
+
 // Thread safe.
 class PageTier {
  public:
@@ -68,6 +76,10 @@ class PageTier {
   virtual void SetWake(std::function<void()> wake) = 0;
   // Waits until everything stored so far is on disk. An error leaves the tier usable.
   virtual std::optional<base::Error> Flush() = 0;
+  // Reads and checks every page; damaged ones are deleted.
+  virtual TierReport Verify() = 0;
+  // Forgets every page. Returns how many there were. Unavailable: the store cannot delete.
+  virtual base::Expected<int64_t> Clear() = 0;
   virtual TierStats Stats() const = 0;
 };
 

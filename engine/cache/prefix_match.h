@@ -1,6 +1,10 @@
 #pragma once
-// Where the leading pages of a prompt can be had: memory, then the disk tier, page by page, up to the
-// first that is nowhere.
+// Where the leading pages of a prompt can be had: a run of pages in memory, then a run on disk.
+//
+// Behind the first page from disk nothing is taken from memory, even where it is there: if a read fails,
+// everything behind the failed page is given back and recomputed in the same place, and a shared page
+// cannot be given back for a private one without more pages than were reserved. Memory evicts the ends of
+// prompts first, so such pages are rare, and disk has them too.
 
 #include <cstdint>
 #include <span>

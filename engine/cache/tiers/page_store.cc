@@ -24,6 +24,7 @@ namespace {
 constexpr char kManifestPrefix = 'm';
 constexpr char kIndexPrefix = 'i';
 constexpr char kLatentPrefix = 'l';
+constexpr std::size_t kMaxProblems = 100;
 constexpr std::size_t kStoredKeyBytes = 1 + sizeof(PageKey::bytes);
 
 std::string StoredKey(char prefix, const PageKey& key) {
@@ -173,26 +174,24 @@ class RocksdbPageStore final : public PageStore {
 
   StoreReport Verify(bool repair) override {
     StoreReport report;
-    std::vector<std::string> damaged;
+    std::vector<std::string> strays;
     ForEachStored(kManifestPrefix, [&](const rocksdb::Slice& stored_key, std::string_view value) {
       const auto key = ParseStoredKey(stored_key);
       const auto manifest = DecodeManifest(value);
-      const bool sound = key && manifest && manifest->identity.key == *key &&
-                         SegmentSound(kIndexPrefix, *key, manifest->index) &&
-                         SegmentSound(kLatentPrefix, *key, manifest->latent);
-      if (sound) {
+      const std::string_view problem = Examine(key, manifest);
+      if (problem.empty()) {
         ++report.pages;
         report.bytes += StoredPageBytes(manifest->layout);
-      } else {
-        damaged.push_back(stored_key.ToString());
+        return;
       }
+      ++report.damaged;
+      AddProblem(stored_key, problem, report);
+      strays.push_back(stored_key.ToString());
+      if (key) report.damaged_keys.push_back(*key);
     });
-    report.damaged = static_cast<int64_t>(damaged.size());
-    for (const char prefix : {kIndexPrefix, kLatentPrefix}) {
-      report.orphans += CountOrphans(prefix, repair);
-    }
+    for (const char prefix : {kIndexPrefix, kLatentPrefix}) FindOrphans(prefix, report, strays);
     if (repair) {
-      for (const std::string& stored_key : damaged) DeleteStored(stored_key);
+      for (const std::string& stored_key : strays) DeleteStored(stored_key);
     }
     return report;
   }
@@ -229,6 +228,27 @@ class RocksdbPageStore final : public PageStore {
     return Read(StoredKey(prefix, key), &bytes).ok() && SegmentMatches(info, ToSpan(bytes));
   }
 
+  // What is wrong with a page; empty: nothing.
+  std::string_view Examine(const std::optional<PageKey>& key,
+                           const std::optional<PageManifest>& manifest) {
+    if (!key || !manifest) return "manifest damaged";
+    if (manifest->identity.key != *key) return "manifest of another page";
+    if (!SegmentSound(kIndexPrefix, *key, manifest->index)) {
+      return "segment index missing or damaged";
+    }
+    if (!SegmentSound(kLatentPrefix, *key, manifest->latent)) {
+      return "segment latent missing or damaged";
+    }
+    return {};
+  }
+
+  static void AddProblem(const rocksdb::Slice& stored_key, std::string_view problem,
+                         StoreReport& report) {
+    if (report.problems.size() >= kMaxProblems) return;
+    const rocksdb::Slice key(stored_key.data() + 1, stored_key.size() - 1);
+    report.problems.push_back("page " + key.ToString(/*hex=*/true) + ": " + std::string(problem));
+  }
+
   template <typename Visit>
   void ForEachStored(char prefix, const Visit& visit) {
     const std::string begin(1, prefix);
@@ -245,18 +265,16 @@ class RocksdbPageStore final : public PageStore {
     }
   }
 
-  int64_t CountOrphans(char prefix, bool repair) {
-    std::vector<std::string> orphans;
+  void FindOrphans(char prefix, StoreReport& report, std::vector<std::string>& strays) {
     ForEachStored(prefix, [&](const rocksdb::Slice& stored_key, std::string_view) {
       std::string manifest_key = stored_key.ToString();
       manifest_key[0] = kManifestPrefix;
       rocksdb::PinnableSlice bytes;
-      if (Read(manifest_key, &bytes).IsNotFound()) orphans.push_back(stored_key.ToString());
+      if (!Read(manifest_key, &bytes).IsNotFound()) return;
+      ++report.orphans;
+      AddProblem(stored_key, "segment without a manifest", report);
+      strays.push_back(stored_key.ToString());
     });
-    if (repair) {
-      for (const std::string& stored_key : orphans) DeleteStored(stored_key);
-    }
-    return static_cast<int64_t>(orphans.size());
   }
 
   // All three keys where `stored_key` is one of a page's, else the stray key alone.

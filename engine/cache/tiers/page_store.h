@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/base/error.h"
 #include "engine/cache/kv_layout.h"
@@ -33,6 +34,8 @@ struct StoreReport {
   int64_t bytes = 0;    // of those, manifests included
   int64_t damaged = 0;  // manifest or segment wrong or missing
   int64_t orphans = 0;  // segments without a manifest
+  std::vector<PageKey> damaged_keys;
+  std::vector<std::string> problems;  // one line each, at most 100
 };
 
 // Thread safe.

@@ -106,6 +106,33 @@ class RocksdbTier final : public PageTier {
     return store_->Flush();
   }
 
+  TierReport Verify() override {
+    StoreReport found = store_->Verify(/*repair=*/true);
+    {
+      const std::lock_guard lock(mutex_);
+      for (const PageKey& key : found.damaged_keys) keys_.Erase(key);
+    }
+    CountDamaged(found.damaged);
+    return {found.pages + found.damaged, found.damaged, std::move(found.problems)};
+  }
+
+  base::Expected<int64_t> Clear() override {
+    int64_t cleared = 0;
+    while (true) {
+      PageKey key;
+      {
+        const std::lock_guard lock(mutex_);
+        if (keys_.size() == 0) break;
+        key = keys_.oldest();
+        keys_.Erase(key);
+      }
+      if (auto error = store_->Delete(key)) return *std::move(error);
+      ++cleared;
+    }
+    if (cleared > 0) store_->Compact();
+    return cleared;
+  }
+
   TierStats Stats() const override {
     const std::lock_guard lock(mutex_);
     TierStats stats = stats_;

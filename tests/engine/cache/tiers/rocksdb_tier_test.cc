@@ -1,6 +1,7 @@
 #include "engine/cache/tiers/rocksdb_tier.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
@@ -315,6 +316,46 @@ TEST_F(TierTest, AFailedWriteSwitchesStoresOffUntilTheRetry) {
   Store(*tier, 3);
   ASSERT_FALSE(tier->Flush());
   EXPECT_TRUE(tier->Contains(TestIdentity(3).key));
+}
+
+TEST_F(TierTest, VerifyingDropsWhatIsDamagedAndListsIt) {
+  auto tier = Real();
+  for (int i = 0; i < 4; ++i) Store(*tier, i);
+  ASSERT_FALSE(tier->Flush());
+  TierReport report = tier->Verify();
+  EXPECT_EQ(report.pages_checked, 4);
+  EXPECT_EQ(report.pages_bad, 0);
+  tier.reset();
+  {  // the latent segment of one page, behind the store's back
+    rocksdb::DB* raw = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, directory_, &raw).ok());
+    const std::unique_ptr<rocksdb::DB> db(raw);
+    const PageKey key = TestIdentity(2).key;
+    ASSERT_TRUE(
+        db->Put({}, "l" + std::string(key.bytes.begin(), key.bytes.end()), "nothing").ok());
+  }
+  tier = Real();
+  report = tier->Verify();
+  EXPECT_EQ(report.pages_checked, 4);
+  EXPECT_EQ(report.pages_bad, 1);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_NE(report.problems[0].find("segment latent"), std::string::npos);
+  EXPECT_FALSE(tier->Contains(TestIdentity(2).key));
+  EXPECT_EQ(tier->Stats().integrity_failures, 1);
+  EXPECT_EQ(tier->Verify().pages_checked, 3);
+}
+
+TEST_F(TierTest, ClearingEmptiesTheStoreForGood) {
+  {
+    auto tier = Real();
+    for (int i = 0; i < 4; ++i) Store(*tier, i);
+    ASSERT_FALSE(tier->Flush());
+    const auto cleared = tier->Clear();
+    ASSERT_TRUE(cleared.ok());
+    EXPECT_EQ(cleared.value(), 4);
+    EXPECT_FALSE(tier->Contains(TestIdentity(0).key));
+  }
+  EXPECT_EQ(Real()->Stats().pages, 0);
 }
 
 TEST_F(TierTest, FlushesByItselfAWhileAfterTheLastWrite) {
