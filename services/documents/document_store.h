@@ -37,6 +37,15 @@ struct DocumentStoreOptions {
   int64_t extractor_memory_bytes = 1LL << 30;
   int extractor_seconds = 60;
   std::string pdftotext = "pdftotext";
+  // Bounds on uploads that have begun and not ended: their number, their bytes together, and how
+  // long they wait.
+  int64_t pending_uploads_max = 1024;
+  int64_t pending_upload_bytes_max = 1LL << 30;
+  int64_t upload_seconds_max = 24 * 3600;
+  // Parsed documents that are kept in memory between jobs.
+  int64_t cache_bytes_max = 256LL << 20;
+  // Fills Document.tokens at ingest, where given; it stays as it was then.
+  std::function<int64_t(const ParsedDocument&)> count_tokens;
 };
 
 // Thread safe. Extraction runs on the caller's thread (a worker thread of the front end, never an
