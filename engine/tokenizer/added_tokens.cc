@@ -80,10 +80,9 @@ int32_t AddedTokenMatcher::LongestAtStart(std::string_view text) const {
   uint32_t node = 0;
   for (const char c : text) {
     const auto& children = nodes_[node].children;
-    const auto child =
-        std::find_if(children.begin(), children.end(), [c](const auto& entry) {
-          return entry.first == static_cast<uint8_t>(c);
-        });
+    const auto child = std::find_if(children.begin(), children.end(), [c](const auto& entry) {
+      return entry.first == static_cast<uint8_t>(c);
+    });
     if (child == children.end()) break;
     node = child->second;
     if (nodes_[node].token >= 0) longest = nodes_[node].token;
@@ -106,9 +105,8 @@ std::vector<TextSegment> AddedTokenMatcher::Split(std::string_view text) const {
   std::vector<TextSegment> segments;
   size_t done = 0;
   for (size_t at = 0; at < text.size();) {
-    const int32_t found = first_bytes_[static_cast<uint8_t>(text[at])]
-                              ? LongestAtStart(text.substr(at))
-                              : -1;
+    const int32_t found =
+        first_bytes_[static_cast<uint8_t>(text[at])] ? LongestAtStart(text.substr(at)) : -1;
     if (found < 0) {
       ++at;
       continue;

@@ -1,6 +1,6 @@
 #pragma once
-// Tokens outside the byte-pair vocabulary's merges ("<|user|>", "<think>"): found in the text before
-// anything else happens to it.
+// Tokens outside the byte-pair vocabulary's merges ("<|user|>", "<think>"): found in the text
+// before anything else happens to it.
 
 #include <cstdint>
 #include <optional>
@@ -19,7 +19,7 @@ struct AddedToken {
   bool single_word = false;  // not beside a word character
   bool lstrip = false;       // takes white space on its left along
   bool rstrip = false;
-  bool normalized = true;    // looked for after normalisation, that is after the others
+  bool normalized = true;  // looked for after normalisation, that is after the others
 };
 
 // A part of a text: an added token, or the text between two of them.
@@ -31,7 +31,7 @@ struct TextSegment {
 // Leftmost, then longest match over a set of added tokens. Immutable; thread safe.
 class AddedTokenMatcher {
  public:
-  // At most 64 KiB of content in all tokens together keep the memory bounded (the caller checks).
+  // Memory is some 40 bytes for each byte of content; the caller bounds that.
   explicit AddedTokenMatcher(const std::vector<AddedToken>& tokens);
 
   // Cuts `text` into segments, in order, none empty. Source of the rules for single_word and

@@ -62,7 +62,9 @@ class MarkerReader {
 
  private:
   bool AtEnd() const { return position_ == text_.size(); }
-  Marker Undecided() const { return {final_ ? MarkerState::kNone : MarkerState::kUndecided, 0, {}}; }
+  Marker Undecided() const {
+    return {final_ ? MarkerState::kNone : MarkerState::kUndecided, 0, {}};
+  }
 
   MarkerState Pilcrow(bool optional) {
     const std::string_view rest = text_.substr(position_);
@@ -198,7 +200,8 @@ std::vector<AnswerQuote> AnswerParser::Quotes() const {
     carried.insert(carried.end(), segments_[i].paragraphs.begin(), segments_[i].paragraphs.end());
     const bool more = i + 1 < segments_.size();
     if (text.empty() && behind && !quotes.empty()) {
-      quotes.back().paragraphs.insert(quotes.back().paragraphs.end(), carried.begin(), carried.end());
+      quotes.back().paragraphs.insert(quotes.back().paragraphs.end(), carried.begin(),
+                                      carried.end());
       carried.clear();
       continue;
     }

@@ -19,21 +19,21 @@ struct AnswerQuote {
 };
 
 struct ParsedAnswer {
-  std::string text;      // without markers and the white space around the whole
-  bool answered = false;  // false: empty, or it says that the document does not tell
+  std::string text;                 // without markers and the white space around the whole
+  bool answered = false;            // false: empty, or it says that the document does not tell
   std::vector<AnswerQuote> quotes;  // in order
 };
 
-// A marker is "¶" and digits, or "[¶12]", "[¶3, ¶5]". In brackets it counts anywhere, bare only at the
-// start of the answer, of a line or after a sentence, since documents cite "see ¶12" themselves.
-// A value: copies carry the state on independently. Not thread safe.
+// A marker is "¶" and digits, or "[¶12]", "[¶3, ¶5]". In brackets it counts anywhere, bare only at
+// the start of the answer, of a line or after a sentence, since documents cite "see ¶12"
+// themselves. A value: copies carry the state on independently. Not thread safe.
 class AnswerParser {
  public:
   // `not_stated`: how an answer begins that the document does not hold, compared without case.
   AnswerParser(AnswerStyle style, std::string not_stated);
 
-  // More of the raw answer. Returns the reader's text that is certain now: a possible marker is held
-  // back until it is decided. All deltas and Finish() together are ParsedAnswer::text, but for
+  // More of the raw answer. Returns the reader's text that is certain now: a possible marker is
+  // held back until it is decided. All deltas and Finish() together are ParsedAnswer::text, but for
   // white space at its end.
   std::string Push(std::string_view delta);
   std::string Finish();
@@ -54,8 +54,8 @@ class AnswerParser {
 
   AnswerStyle style_;
   std::string not_stated_;
-  std::string held_;  // raw text that is not decided
-  std::string text_;  // the reader's text so far
+  std::string held_;         // raw text that is not decided
+  std::string text_;         // the reader's text so far
   bool skip_spaces_ = true;  // just behind a marker, or at the start
   std::vector<Segment> segments_;
 };

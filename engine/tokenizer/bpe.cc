@@ -27,8 +27,7 @@ struct Merge {
 class MergeTable {
  public:
   explicit MergeTable(const std::vector<MergeRule>& rules)
-      : slots_(std::bit_ceil(2 * rules.size() + 2)),
-        shift_(64 - std::countr_zero(slots_.size())) {
+      : slots_(std::bit_ceil(2 * rules.size() + 2)), shift_(64 - std::countr_zero(slots_.size())) {
     for (size_t rank = 0; rank < rules.size(); ++rank) {
       Slot& slot = SlotOf(Key(rules[rank].left, rules[rank].right));
       slot.key = Key(rules[rank].left, rules[rank].right);

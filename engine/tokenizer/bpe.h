@@ -1,6 +1,7 @@
 #pragma once
-// Byte-pair encoding of one word (a piece left by the pre-tokenizer), as the Hugging Face `tokenizers`
-// library does it: again and again the pair of lowest rank is merged, the leftmost first.
+// Byte-pair encoding of one word (a piece left by the pre-tokenizer), as the Hugging Face
+// `tokenizers` library does it: again and again the pair of lowest rank is merged, the leftmost
+// first.
 
 #include <array>
 #include <cstdint>

@@ -1,7 +1,7 @@
 #pragma once
 // GPT-2's byte alphabet: every byte has one printable character, so that a JSON vocabulary can name
-// any byte string. Printable Latin-1 bytes stand for themselves; the other 68 become U+0100 onwards.
-// Source: GPT-2 encoder.py, bytes_to_unicode.
+// any byte string. Printable Latin-1 bytes stand for themselves; the other 68 become U+0100
+// onwards. Source: GPT-2 encoder.py, bytes_to_unicode.
 
 #include <cstdint>
 #include <optional>

@@ -20,7 +20,8 @@ constexpr std::string_view kPilcrow = "\xC2\xB6";
 // Part of the layout: any change needs a new kPromptLayoutVersion.
 constexpr std::string_view kInstructionBegin =
     "Answer questions about the document below. It is given as numbered paragraphs, each after its "
-    "marker, such as [¶7]. For every statement of your answer give the marker of the paragraph that "
+    "marker, such as [¶7]. For every statement of your answer give the marker of the paragraph "
+    "that "
     "holds it, then an exact quote from that paragraph in double quotation marks, for example: "
     "[¶7] \"words of the paragraph\". Quote word for word and use nothing but the document. If the "
     "document does not hold the answer, reply only: ";
@@ -100,9 +101,9 @@ absl::StatusOr<ChatFormat> ChatFormat::ForModel(const Tokenizer& tokenizer,
   const std::optional<PromptFormat> format =
       file.format.has_value() ? file.format : FormatOfModelType(model_type);
   if (!format.has_value()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "no chat format for model_type '", base::ToAbsl(model_type), "' and no lectern.json in ",
-        directory));
+    return absl::FailedPreconditionError(absl::StrCat("no chat format for model_type '",
+                                                      base::ToAbsl(model_type),
+                                                      "' and no lectern.json in ", directory));
   }
   if (tokenizer.adds_prefix_space()) {
     return absl::FailedPreconditionError(
@@ -120,13 +121,15 @@ absl::Status ChatFormat::FindFrameTokens() {
   };
   std::vector<Needed> needed;
   if (format_ == PromptFormat::kDeepSeekV32) {
-    needed = {{&frame_.begin, "<｜begin▁of▁sentence｜>"}, {&frame_.end, "<｜end▁of▁sentence｜>"},
-              {&frame_.user, "<｜User｜>"}, {&frame_.assistant, "<｜Assistant｜>"},
+    needed = {{&frame_.begin, "<｜begin▁of▁sentence｜>"},
+              {&frame_.end, "<｜end▁of▁sentence｜>"},
+              {&frame_.user, "<｜User｜>"},
+              {&frame_.assistant, "<｜Assistant｜>"},
               {&frame_.end_think, "</think>"}};
   } else {
-    needed = {{&frame_.mask, "[gMASK]"}, {&frame_.begin, "<sop>"}, {&frame_.end, "<|endoftext|>"},
-              {&frame_.system, "<|system|>"}, {&frame_.user, "<|user|>"},
-              {&frame_.assistant, "<|assistant|>"}};
+    needed = {{&frame_.mask, "[gMASK]"},      {&frame_.begin, "<sop>"},
+              {&frame_.end, "<|endoftext|>"}, {&frame_.system, "<|system|>"},
+              {&frame_.user, "<|user|>"},     {&frame_.assistant, "<|assistant|>"}};
     if (format_ == PromptFormat::kGlm) {
       needed.push_back({&frame_.end_think, "</think>"});
       needed.push_back({&frame_.observation, "<|observation|>"});
@@ -142,9 +145,15 @@ absl::Status ChatFormat::FindFrameTokens() {
   }
   if (format_ == PromptFormat::kLecternSmallV1) RETURN_IF_ERROR(FindMarker());
   switch (format_) {
-    case PromptFormat::kLecternSmallV1: stop_ids_ = {frame_.user, frame_.end}; break;
-    case PromptFormat::kGlm: stop_ids_ = {frame_.end, frame_.user, frame_.observation}; break;
-    case PromptFormat::kDeepSeekV32: stop_ids_ = {frame_.end}; break;
+    case PromptFormat::kLecternSmallV1:
+      stop_ids_ = {frame_.user, frame_.end};
+      break;
+    case PromptFormat::kGlm:
+      stop_ids_ = {frame_.end, frame_.user, frame_.observation};
+      break;
+    case PromptFormat::kDeepSeekV32:
+      stop_ids_ = {frame_.end};
+      break;
   }
   return absl::OkStatus();
 }
@@ -173,8 +182,8 @@ absl::Status ChatFormat::AppendParagraph(const PromptParagraph& paragraph, Promp
   } else {
     RETURN_IF_ERROR(tokenizer_->AppendPlain(absl::StrCat("[¶", number, "]"), prompt.ids));
   }
-  // Encoded apart from marker and line end: the text's tokens are then the same wherever it stands, and
-  // those with which an answer quotes it.
+  // Encoded apart from marker and line end: the text's tokens are then the same wherever it stands,
+  // and those with which an answer quotes it.
   TokenRange range{static_cast<int64_t>(prompt.ids.size()), 0};
   RETURN_IF_ERROR(tokenizer_->AppendPlain(absl::StrCat(" ", paragraph.text), prompt.ids));
   range.end = static_cast<int64_t>(prompt.ids.size());
@@ -191,8 +200,8 @@ absl::StatusOr<Prompt> ChatFormat::BuildShared(std::string_view system,
   prompt.stop_ids = stop_ids_;
   if (frame_.mask >= 0) prompt.ids.push_back(frame_.mask);
   prompt.ids.push_back(frame_.begin);
-  const bool needs_role = format_ == PromptFormat::kLecternSmallV1 || !system.empty() ||
-                          !paragraphs.empty();
+  const bool needs_role =
+      format_ == PromptFormat::kLecternSmallV1 || !system.empty() || !paragraphs.empty();
   if (frame_.system >= 0 && needs_role) prompt.ids.push_back(frame_.system);
   std::string head(system);
   if (takes_system_text() && !paragraphs.empty()) {
@@ -239,7 +248,8 @@ absl::Status ChatFormat::AppendAnswer(const Turn& turn, std::vector<int32_t>& id
 }
 
 // An answer may quote a document that holds "<|user|>", so it is plain text like the document; only
-// the default model's markers, which it writes as one token before a number, become that token again.
+// the default model's markers, which it writes as one token before a number, become that token
+// again.
 absl::Status ChatFormat::AppendAnswerText(std::string_view text, std::vector<int32_t>& ids) const {
   if (frame_.marker < 0) return tokenizer_->AppendPlain(text, ids);
   size_t plain_begin = 0;
@@ -259,9 +269,9 @@ absl::StatusOr<Prompt> ChatFormat::Build(const PromptInput& input) const {
   for (size_t i = 0; i < input.turns.size(); ++i) {
     const bool last = i + 1 == input.turns.size();
     if (input.turns[i].answered() == last) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("turns[", i, "]: ", last ? "the last turn has an answer already"
-                                                : "an earlier turn has no answer"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "turns[", i,
+          "]: ", last ? "the last turn has an answer already" : "an earlier turn has no answer"));
     }
   }
   ASSIGN_OR_RETURN(Prompt prompt, BuildShared(input.system, input.paragraphs));
@@ -273,8 +283,9 @@ std::vector<ByteRange> ChatFormat::ParagraphByteRanges(const Prompt& prompt,
                                                        size_t paragraph) const {
   LECTERN_CHECK(paragraph < prompt.paragraph_tokens.size());
   const TokenRange& range = prompt.paragraph_tokens[paragraph];
-  const auto ids = std::span(prompt.ids).subspan(static_cast<size_t>(range.begin),
-                                                 static_cast<size_t>(range.end - range.begin));
+  const auto ids =
+      std::span(prompt.ids)
+          .subspan(static_cast<size_t>(range.begin), static_cast<size_t>(range.end - range.begin));
   const std::vector<int64_t> offsets = tokenizer_->ByteOffsets(ids);
   std::vector<ByteRange> bytes(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -284,9 +295,8 @@ std::vector<ByteRange> ChatFormat::ParagraphByteRanges(const Prompt& prompt,
 }
 
 AnswerParser ChatFormat::NewAnswerParser() const {
-  const AnswerStyle style = format_ == PromptFormat::kLecternSmallV1
-                                ? AnswerStyle::kMarkedSentences
-                                : AnswerStyle::kQuotedPassages;
+  const AnswerStyle style = format_ == PromptFormat::kLecternSmallV1 ? AnswerStyle::kMarkedSentences
+                                                                     : AnswerStyle::kQuotedPassages;
   return {style, card_.not_stated};
 }
 

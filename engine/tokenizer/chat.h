@@ -32,11 +32,11 @@ struct PromptParagraph {
 
 struct Turn {
   std::string user;
-  // The model's answer, raw as it was generated (markers included, stop token not); unset for the turn
-  // to be answered now.
+  // The model's answer, raw as it was generated (markers included, stop token not); unset for the
+  // turn to be answered now.
   std::optional<std::string> assistant;
-  // The answer's tokens as generated, without the stop token. Preferred where kept: encoding the text
-  // again may cut it differently, and the prefix would then no longer match what was computed.
+  // The answer's tokens as generated, without the stop token. Preferred where kept: encoding the
+  // text again may cut it differently, and the prefix would then no longer match what was computed.
   std::vector<int32_t> assistant_ids;
 
   bool answered() const { return assistant.has_value() || !assistant_ids.empty(); }
@@ -80,12 +80,14 @@ class ChatFormat {
   // "deepseek_v32"), or else by `model_type`. InvalidArgument: lectern.json is malformed (names the
   // field). FailedPrecondition: no format for this model type, or the tokenizer lacks a token that
   // the format needs.
-  static absl::StatusOr<ChatFormat> ForModel(const Tokenizer& tokenizer, std::string_view model_type,
+  static absl::StatusOr<ChatFormat> ForModel(const Tokenizer& tokenizer,
+                                             std::string_view model_type,
                                              const std::string& directory);
 
   // The whole prompt: BuildShared, then AppendTurn for each turn.
-  // InvalidArgument: no turn, an unanswered turn before the last, an answered last one, a system text where
-  // the format has none, a stop token inside an answer. ResourceExhausted as Tokenizer::Encode.
+  // InvalidArgument: no turn, an unanswered turn before the last, an answered last one, a system
+  // text where the format has none, a stop token inside an answer. ResourceExhausted as
+  // Tokenizer::Encode.
   absl::StatusOr<Prompt> Build(const PromptInput& input) const;
 
   // What all questions over the same documents share: everything before the first turn. Kept by the
@@ -93,17 +95,19 @@ class ChatFormat {
   absl::StatusOr<Prompt> BuildShared(std::string_view system,
                                      std::span<const PromptParagraph> paragraphs) const;
 
-  // Appends a turn; tokens already there never change, so that any earlier prompt of a conversation,
-  // with its answer, is a prefix of the later ones. An unanswered turn ends where the answer begins.
+  // Appends a turn; tokens already there never change, so that any earlier prompt of a
+  // conversation, with its answer, is a prefix of the later ones. An unanswered turn ends where the
+  // answer begins.
   absl::Status AppendTurn(const Turn& turn, Prompt& prompt) const;
 
-  // [tokens of the paragraph] the bytes of its text that each token stands for. The first token also
-  // holds the space before the text, which is not counted. A token inside a character has part of
-  // that character's bytes.
+  // [tokens of the paragraph] the bytes of its text that each token stands for. The first token
+  // also holds the space before the text, which is not counted. A token inside a character has part
+  // of that character's bytes.
   std::vector<ByteRange> ParagraphByteRanges(const Prompt& prompt, size_t paragraph) const;
 
   PromptFormat format() const { return format_; }
-  // The default model was taught to quote and follows no instructions: it has no place for a system text.
+  // The default model was taught to quote and follows no instructions: it has no place for a system
+  // text.
   bool takes_system_text() const { return format_ != PromptFormat::kLecternSmallV1; }
   const ModelCard& card() const { return card_; }
   AnswerParser NewAnswerParser() const;
@@ -111,14 +115,14 @@ class ChatFormat {
  private:
   // Ids of the tokens that frame a prompt; those that a format lacks are -1.
   struct FrameTokens {
-    int32_t mask = -1;     // [gMASK]
-    int32_t begin = -1;    // <sop>, or DeepSeek's begin of sentence
-    int32_t end = -1;      // <|endoftext|>, or DeepSeek's end of sentence
+    int32_t mask = -1;   // [gMASK]
+    int32_t begin = -1;  // <sop>, or DeepSeek's begin of sentence
+    int32_t end = -1;    // <|endoftext|>, or DeepSeek's end of sentence
     int32_t system = -1;
     int32_t user = -1;
     int32_t assistant = -1;
     int32_t end_think = -1;
-    int32_t marker = -1;   // ¶
+    int32_t marker = -1;  // ¶
     int32_t observation = -1;
   };
 

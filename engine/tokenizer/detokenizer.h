@@ -8,9 +8,9 @@
 
 namespace lectern::tokenizer {
 
-// Never gives out part of a character: bytes of an unfinished one (at most three) wait for the rest.
-// All deltas and Finish() together equal Tokenizer::Decode of the same ids. A value: copies carry
-// the state on independently. Not thread safe; the tokenizer must outlive it.
+// Never gives out part of a character: bytes of an unfinished one (at most three) wait for the
+// rest. All deltas and Finish() together equal Tokenizer::Decode of the same ids. A value: copies
+// carry the state on independently. Not thread safe; the tokenizer must outlive it.
 class Detokenizer {
  public:
   explicit Detokenizer(const Tokenizer& tokenizer, bool skip_special = true)

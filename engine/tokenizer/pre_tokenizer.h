@@ -1,6 +1,6 @@
 #pragma once
-// Cuts text into the words that byte-pair encoding sees: the Split expressions in order, each applied
-// to the pieces left by the one before, then ByteLevel.
+// Cuts text into the words that byte-pair encoding sees: the Split expressions in order, each
+// applied to the pieces left by the one before, then ByteLevel.
 
 #include <cstddef>
 #include <functional>
@@ -16,7 +16,7 @@ namespace lectern::tokenizer {
 
 struct SplitStep {
   std::string pattern;
-  bool literal = false;        // the pattern is plain text
+  bool literal = false;         // the pattern is plain text
   bool remove_matches = false;  // behaviour Removed instead of Isolated
 };
 
@@ -26,8 +26,8 @@ struct PreTokenizerSpec {
   bool use_gpt2_regex = false;    // ByteLevel: splits by GPT-2's expression as well
 };
 
-// Called once a word, in order. `stable`: the word lies in the caller's text (and not in a buffer that
-// goes away).
+// Called once a word, in order. `stable`: the word lies in the caller's text (and not in a buffer
+// that goes away).
 using WordSink = std::function<void(std::string_view word, bool stable)>;
 
 // Immutable; thread safe.

@@ -53,7 +53,8 @@ class Translator {
     const bool takes_braces = escape == "\\p" || escape == "\\P" || escape == "\\x";
     if (takes_braces && pattern_.substr(position_ + escape.size(), 1) == "{") {
       const size_t close = pattern_.find('}', position_);
-      if (close != std::string_view::npos) escape = pattern_.substr(position_, close + 1 - position_);
+      if (close != std::string_view::npos)
+        escape = pattern_.substr(position_, close + 1 - position_);
     }
     if (escape == "\\s" || escape == "\\S") {
       out_ += escape == "\\s" ? "\\p{White_Space}" : "\\P{White_Space}";
@@ -147,8 +148,7 @@ absl::StatusOr<SplitRegex> SplitRegex::CompileTranslated(std::string_view patter
   int error = 0;
   PCRE2_SIZE offset = 0;
   // NEVER_BACKSLASH_C: \C could cut a character in two.
-  constexpr uint32_t kOptions =
-      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+  constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
                                    kOptions, &error, &offset, nullptr);
   if (code == nullptr) {
@@ -181,8 +181,8 @@ absl::StatusOr<std::optional<RegexMatch>> SplitRegex::Find(std::string_view text
   }
   if (result == PCRE2_ERROR_NOMATCH) return std::optional<RegexMatch>();
   if (result < 0) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the pre-tokenizer's expression gave up on this text: ", Pcre2Message(result)));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the pre-tokenizer's expression gave up on this text: ", Pcre2Message(result)));
   }
   const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(scratch.match_data_);
   // \K can put the beginning behind the end; such a match splits nothing.

@@ -23,7 +23,8 @@ struct pcre2_real_match_context_8;
 
 namespace lectern::tokenizer {
 
-// Memory and limits of one thread's matching. Not thread safe; cheap to make (two small allocations).
+// Memory and limits of one thread's matching. Not thread safe; cheap to make (two small
+// allocations).
 class RegexScratch {
  public:
   RegexScratch();

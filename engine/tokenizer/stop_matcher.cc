@@ -15,8 +15,8 @@ absl::StatusOr<StopMatcher> StopMatcher::Create(std::vector<std::string> stops) 
   }
   for (size_t i = 0; i < stops.size(); ++i) {
     if (stops[i].empty() || stops[i].size() > kMaxStopBytes || !IsValidUtf8(stops[i])) {
-      return absl::InvalidArgumentError(absl::StrCat("stop[", i, "]: empty, longer than ",
-                                                     kMaxStopBytes, " bytes or not UTF-8"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("stop[", i, "]: empty, longer than ", kMaxStopBytes, " bytes or not UTF-8"));
     }
   }
   return StopMatcher(std::move(stops));

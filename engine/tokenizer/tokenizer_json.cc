@@ -20,6 +20,8 @@ using nlohmann::json;
 constexpr int kMaxNesting = 64;
 constexpr size_t kMaxAddedTokens = 65'536;
 constexpr size_t kMaxAddedTokenBytes = 1'024;
+constexpr size_t kMaxAddedBytes = size_t{1}
+                                  << 20;  // of all together; the matcher's trie costs 40 times this
 constexpr size_t kMaxSplits = 32;
 
 absl::Status Invalid(std::string_view field, std::string_view problem) {
@@ -31,7 +33,15 @@ absl::Status NotSupported(std::string_view field, std::string_view what) {
       absl::StrCat(base::ToAbsl(field), ": ", base::ToAbsl(what), " is not supported"));
 }
 
-// The parser allocates for every open bracket; a file of brackets alone would cost many times its size.
+// A name from the file in a message: quoted, and not at its full length if that is absurd.
+std::string Quoted(std::string_view name) {
+  constexpr size_t kMaxShown = 80;
+  if (name.size() <= kMaxShown) return absl::StrCat("'", base::ToAbsl(name), "'");
+  return absl::StrCat("'", base::ToAbsl(name.substr(0, kMaxShown)), "…'");
+}
+
+// The parser allocates for every open bracket; a file of brackets alone would cost many times its
+// size.
 bool NestsTooDeep(std::string_view text) {
   int depth = 0;
   bool in_string = false;
@@ -61,7 +71,8 @@ absl::StatusOr<bool> Flag(const json& object, const char* key, bool otherwise,
                           std::string_view field) {
   const json* value = Member(object, key);
   if (value == nullptr) return otherwise;
-  if (!value->is_boolean()) return Invalid(absl::StrCat(base::ToAbsl(field), ".", key), "not a boolean");
+  if (!value->is_boolean())
+    return Invalid(absl::StrCat(base::ToAbsl(field), ".", key), "not a boolean");
   return value->get<bool>();
 }
 
@@ -125,7 +136,7 @@ absl::Status Reader::ReadNormalizer(const json* value, const std::string& field)
   if (value == nullptr) return absl::OkStatus();
   if (!value->is_object()) return Invalid(field, "not an object");
   ASSIGN_OR_RETURN(const std::string type, Text(*value, "type", field));
-  if (type != "Sequence") return NotSupported(field, absl::StrCat("type '", type, "'"));
+  if (type != "Sequence") return NotSupported(field, absl::StrCat("type ", Quoted(type)));
   const json* parts = Member(*value, "normalizers");
   if (parts == nullptr || !parts->is_array()) return Invalid(field + ".normalizers", "not a list");
   for (size_t i = 0; i < parts->size(); ++i) {
@@ -138,7 +149,7 @@ absl::Status Reader::ReadModelOptions(const json& model) {
   // Old files leave the type out.
   if (Member(model, "type") != nullptr) {
     ASSIGN_OR_RETURN(const std::string type, Text(model, "type", "model"));
-    if (type != "BPE") return NotSupported("model.type", absl::StrCat("'", type, "'"));
+    if (type != "BPE") return NotSupported("model.type", Quoted(type));
   }
   ASSIGN_OR_RETURN(const bool byte_fallback, Flag(model, "byte_fallback", false, "model"));
   if (byte_fallback) return NotSupported("model.byte_fallback", "true");
@@ -176,10 +187,11 @@ absl::Status Reader::ReadVocabulary(const json& model) {
     return Invalid("model.vocab", "missing, empty or not an object");
   }
   for (const auto& [name, value] : vocabulary->items()) {
-    const std::string field = absl::StrCat("model.vocab['", name, "']");
+    const std::string field = absl::StrCat("model.vocab[", Quoted(name), "]");
     ASSIGN_OR_RETURN(const int32_t id, Id(value, field));
     const auto [previous, fresh] = name_of_id_.emplace(id, name);
-    if (!fresh) return Invalid(field, absl::StrCat("shares id ", id, " with '", previous->second, "'"));
+    if (!fresh)
+      return Invalid(field, absl::StrCat("shares id ", id, " with ", Quoted(previous->second)));
     vocabulary_.emplace(name, id);
     spec_.vocab_size = std::max(spec_.vocab_size, id + 1);
   }
@@ -213,17 +225,19 @@ absl::StatusOr<std::pair<std::string, std::string>> Reader::MergePair(const json
 
 absl::Status Reader::ReadMerges(const json& model) {
   const json* merges = Member(model, "merges");
-  if (merges == nullptr || !merges->is_array()) return Invalid("model.merges", "missing or not a list");
+  if (merges == nullptr || !merges->is_array())
+    return Invalid("model.merges", "missing or not a list");
   spec_.bpe.merges.reserve(merges->size());
   for (size_t i = 0; i < merges->size(); ++i) {
     const std::string field = absl::StrCat("model.merges[", i, "]");
     ASSIGN_OR_RETURN(const auto pair, MergePair((*merges)[i], field));
     MergeRule rule;
-    for (const auto& [name, id] : {std::pair(pair.first, &rule.left), {pair.second, &rule.right},
+    for (const auto& [name, id] : {std::pair(pair.first, &rule.left),
+                                   {pair.second, &rule.right},
                                    {pair.first + pair.second, &rule.result}}) {
       const auto found = vocabulary_.find(name);
       if (found == vocabulary_.end()) {
-        return Invalid(field, absl::StrCat("'", name, "' is not in the vocabulary"));
+        return Invalid(field, absl::StrCat(Quoted(name), " is not in the vocabulary"));
       }
       *id = found->second;
     }
@@ -254,13 +268,13 @@ absl::StatusOr<AddedToken> Reader::ReadAddedToken(const json& value, const std::
 absl::Status Reader::CheckAddedToken(const AddedToken& token, const std::string& field) {
   const auto named = vocabulary_.find(token.content);
   if (named != vocabulary_.end() && named->second != token.id) {
-    return Invalid(field + ".id", absl::StrCat("the vocabulary has '", token.content, "' as ",
+    return Invalid(field + ".id", absl::StrCat("the vocabulary has ", Quoted(token.content), " as ",
                                                named->second, ", not ", token.id));
   }
   const auto [holder, fresh] = name_of_id_.emplace(token.id, token.content);
   if (!fresh && holder->second != token.content) {
     return Invalid(field + ".id",
-                   absl::StrCat("id ", token.id, " already belongs to '", holder->second, "'"));
+                   absl::StrCat("id ", token.id, " already belongs to ", Quoted(holder->second)));
   }
   if (token.special && merge_results_.contains(token.id)) {
     return Invalid(field, "a special token is the result of a merge");
@@ -274,13 +288,16 @@ absl::Status Reader::ReadAddedTokens() {
   if (!tokens->is_array()) return Invalid("added_tokens", "not a list");
   if (tokens->size() > kMaxAddedTokens) return Invalid("added_tokens", "more than 65536 entries");
   absl::flat_hash_set<std::string> contents;
+  size_t content_bytes = 0;
   for (size_t i = 0; i < tokens->size(); ++i) {
     const std::string field = absl::StrCat("added_tokens[", i, "]");
     ASSIGN_OR_RETURN(AddedToken token, ReadAddedToken((*tokens)[i], field));
     if (token.content.empty()) continue;  // the original ignores them
     if (!contents.insert(token.content).second) {
-      return Invalid(field + ".content", absl::StrCat("'", token.content, "' is given twice"));
+      return Invalid(field + ".content", absl::StrCat(Quoted(token.content), " is given twice"));
     }
+    content_bytes += token.content.size();
+    if (content_bytes > kMaxAddedBytes) return Invalid("added_tokens", "more than 1 MiB of text");
     RETURN_IF_ERROR(CheckAddedToken(token, field));
     spec_.vocab_size = std::max(spec_.vocab_size, token.id + 1);
     if (token.special) spec_.bpe.never_whole.push_back(token.id);
@@ -292,7 +309,8 @@ absl::Status Reader::ReadAddedTokens() {
 absl::Status Reader::ReadSplit(const json& value, const std::string& field) {
   SplitStep step;
   const json* pattern = Member(value, "pattern");
-  if (pattern == nullptr || !pattern->is_object()) return Invalid(field + ".pattern", "not an object");
+  if (pattern == nullptr || !pattern->is_object())
+    return Invalid(field + ".pattern", "not an object");
   step.literal = Member(*pattern, "String") != nullptr;
   ASSIGN_OR_RETURN(step.pattern,
                    Text(*pattern, step.literal ? "String" : "Regex", field + ".pattern"));
@@ -300,7 +318,7 @@ absl::Status Reader::ReadSplit(const json& value, const std::string& field) {
   ASSIGN_OR_RETURN(const bool invert, Flag(value, "invert", false, field));
   step.remove_matches = behavior == "Removed";
   if (behavior != "Isolated" && behavior != "Removed") {
-    return NotSupported(field + ".behavior", absl::StrCat("'", behavior, "'"));
+    return NotSupported(field + ".behavior", Quoted(behavior));
   }
   // Isolated keeps matches and gaps alike, so that swapping them changes nothing.
   if (invert && step.remove_matches) return NotSupported(field + ".invert", "true");
@@ -323,7 +341,8 @@ absl::Status Reader::ReadPreTokenizer() {
   json steps = json::array({*value});
   if (type == "Sequence") {
     const json* list = Member(*value, "pretokenizers");
-    if (list == nullptr || !list->is_array()) return Invalid(field + ".pretokenizers", "not a list");
+    if (list == nullptr || !list->is_array())
+      return Invalid(field + ".pretokenizers", "not a list");
     steps = *list;
   }
   if (steps.empty() || steps.size() > kMaxSplits) return Invalid(field, "no step, or more than 32");
@@ -337,7 +356,8 @@ absl::Status Reader::ReadPreTokenizer() {
     } else if (step_type == "ByteLevel" && last) {
       RETURN_IF_ERROR(ReadByteLevel(steps[i], at));
     } else {
-      return NotSupported(at, absl::StrCat("'", step_type, last ? "' at the end" : "' in the middle"));
+      return NotSupported(at,
+                          absl::StrCat(Quoted(step_type), last ? " at the end" : " in the middle"));
     }
   }
   return absl::OkStatus();
@@ -349,7 +369,7 @@ absl::Status Reader::ReadPostProcessor(const json* value, const std::string& fie
   ASSIGN_OR_RETURN(const std::string type, Text(*value, "type", field));
   if (type == "ByteLevel") return absl::OkStatus();  // offsets only
   if (type == "TemplateProcessing") return ReadTemplate(*value, field);
-  if (type != "Sequence") return NotSupported(field + ".type", absl::StrCat("'", type, "'"));
+  if (type != "Sequence") return NotSupported(field + ".type", Quoted(type));
   const json* parts = Member(*value, "processors");
   if (parts == nullptr || !parts->is_array()) return Invalid(field + ".processors", "not a list");
   for (size_t i = 0; i < parts->size(); ++i) {
@@ -364,10 +384,11 @@ absl::StatusOr<std::vector<int32_t>> Reader::TemplateIds(const json& value, cons
   if (!item.is_object()) return Invalid(field, "not an object");
   ASSIGN_OR_RETURN(const std::string name, Text(item, "id", field));
   const json* table = Member(value, "special_tokens");
-  const json* entry = table != nullptr && table->is_object() ? Member(*table, name.c_str()) : nullptr;
+  const json* entry =
+      table != nullptr && table->is_object() ? Member(*table, name.c_str()) : nullptr;
   const json* ids = entry != nullptr && entry->is_object() ? Member(*entry, "ids") : nullptr;
   if (ids == nullptr || !ids->is_array() || ids->size() > kMaxSplits) {
-    return Invalid(field, absl::StrCat("special_tokens has no ids for '", name, "'"));
+    return Invalid(field, absl::StrCat("special_tokens has no ids for ", Quoted(name)));
   }
   std::vector<int32_t> out;
   for (const json& id : *ids) {
@@ -407,15 +428,15 @@ absl::Status Reader::ReadTemplate(const json& value, const std::string& field) {
   return absl::OkStatus();
 }
 
-// Without a decoder the original joins token names with spaces, which is of no use here: a byte-level
-// vocabulary is decoded as one.
+// Without a decoder the original joins token names with spaces, which is of no use here: a
+// byte-level vocabulary is decoded as one.
 absl::Status Reader::ReadDecoder(const json* value, const std::string& field) {
   if (value == nullptr) return absl::OkStatus();
   if (!value->is_object()) return Invalid(field, "not an object");
   ASSIGN_OR_RETURN(const std::string type, Text(*value, "type", field));
   if (type == "ByteLevel") return absl::OkStatus();
   const json* parts = Member(*value, "decoders");
-  if (type != "Sequence") return NotSupported(field + ".type", absl::StrCat("'", type, "'"));
+  if (type != "Sequence") return NotSupported(field + ".type", Quoted(type));
   if (parts == nullptr || !parts->is_array() || parts->size() != 1) {
     return NotSupported(field, "a sequence other than one ByteLevel");
   }
@@ -426,7 +447,8 @@ absl::Status Reader::ReadDecoder(const json* value, const std::string& field) {
 
 absl::StatusOr<TokenizerSpec> ParseTokenizerJson(std::string_view text, std::string_view name) {
   const auto parse = [&]() -> absl::StatusOr<TokenizerSpec> {
-    if (text.size() > kMaxTokenizerJsonBytes) return absl::InvalidArgumentError("larger than 64 MiB");
+    if (text.size() > kMaxTokenizerJsonBytes)
+      return absl::InvalidArgumentError("larger than 64 MiB");
     if (NestsTooDeep(text)) return absl::InvalidArgumentError("nested more than 64 deep");
     const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!root.is_object()) {

@@ -1,9 +1,9 @@
 #pragma once
 // Reads a Hugging Face tokenizer.json (version 1.0 of the `tokenizers` library) into plain structs.
 // What is read: model BPE over the byte alphabet, added_tokens, a normalizer that does nothing,
-// pre_tokenizer of Split (Isolated, Removed) and a final ByteLevel, post_processor TemplateProcessing
-// and ByteLevel, decoder ByteLevel. `truncation` and `padding` are settings of a caller and are not
-// read. Everything else that would change the tokens is refused by name.
+// pre_tokenizer of Split (Isolated, Removed) and a final ByteLevel, post_processor
+// TemplateProcessing and ByteLevel, decoder ByteLevel. `truncation` and `padding` are settings of a
+// caller and are not read. Everything else that would change the tokens is refused by name.
 
 #include <cstdint>
 #include <string>
@@ -30,9 +30,9 @@ struct TokenizerSpec {
   int32_t vocab_size = 0;  // highest id of vocabulary and added tokens, plus one
 };
 
-// InvalidArgument: no JSON, a missing, mistyped or contradictory field; Unimplemented: a feature that is
-// not supported. Messages begin with `name` and the field. Memory is bounded by a small multiple
-// of the file's size; nesting beyond 64 is refused before parsing.
+// InvalidArgument: no JSON, a missing, mistyped or contradictory field; Unimplemented: a feature
+// that is not supported. Messages begin with `name` and the field. Memory is bounded by a small
+// multiple of the file's size; nesting beyond 64 is refused before parsing.
 absl::StatusOr<TokenizerSpec> ParseTokenizerJson(std::string_view json, std::string_view name);
 
 }  // namespace lectern::tokenizer

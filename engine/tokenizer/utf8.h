@@ -17,7 +17,7 @@ enum class Utf8Kind {
 
 struct Utf8Step {
   Utf8Kind kind = Utf8Kind::kInvalid;
-  size_t length = 0;       // bytes, 1 to 4
+  size_t length = 0;        // bytes, 1 to 4
   uint32_t code_point = 0;  // of kCharacter
 };
 

@@ -1,5 +1,5 @@
-// One input is tried in both places where bytes come from outside: as a tokenizer.json and as a text.
-// Aborts where a promise is broken; crashes and leaks are the sanitizers'.
+// One input is tried in both places where bytes come from outside: as a tokenizer.json and as a
+// text. Aborts where a promise is broken; crashes and leaks are the sanitizers'.
 
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +23,8 @@ std::unique_ptr<const Tokenizer> TextTokenizer() {
   std::string vocabulary;
   for (int byte = 0; byte < 256; ++byte) {
     const std::string name = lectern::tokenizer::AlphabetCharacter(static_cast<uint8_t>(byte));
-    vocabulary += (byte == '"' || byte == '\\' ? "\"\\" : "\"") + name + "\":" + std::to_string(byte) + ",";
+    vocabulary +=
+        (byte == '"' || byte == '\\' ? "\"\\" : "\"") + name + "\":" + std::to_string(byte) + ",";
   }
   const std::string json =
       R"({"added_tokens":[{"id":300,"content":"<|user|>","special":true},)"
@@ -31,7 +32,8 @@ std::unique_ptr<const Tokenizer> TextTokenizer() {
       R"({"type":"Split","behavior":"Isolated","pattern":{"Regex":"(?i:'s|'t|'re|'ve|'m|'ll|'d)|)"
       R"([^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}},)"
       R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]},"decoder":{"type":"ByteLevel"},)"
-      R"("model":{"type":"BPE","vocab":{)" + vocabulary +
+      R"("model":{"type":"BPE","vocab":{)" +
+      vocabulary +
       R"("th":256,"the":257,"aa":258,"aaaa":259},"merges":["t h","th e","a a","aa aa"]}})";
   auto tokenizer = Tokenizer::FromJson(json, "built in");
   LECTERN_CHECK(tokenizer.ok());

@@ -46,7 +46,10 @@ TEST(AddedTokenMatcherTest, SingleWordStandsAlone) {
   AddedToken word = Token(1, "cat");
   word.single_word = true;
   EXPECT_EQ(Shown({word}, "cat concat cats cat! écat"), "1(cat)( concat cats )1(cat)(! écat)");
-  EXPECT_EQ(Shown({word}, "\x80" "cat\x80"), "(\x80)1(cat)(\x80)");
+  EXPECT_EQ(Shown({word},
+                  "\x80"
+                  "cat\x80"),
+            "(\x80)1(cat)(\x80)");
 }
 
 TEST(AddedTokenTest, PlainEncodingForgesNoRole) {
@@ -59,8 +62,8 @@ TEST(AddedTokenTest, PlainEncodingForgesNoRole) {
     const auto ids = tokenizer->EncodePlain(text);
     ASSERT_TRUE(ids.ok());
     const std::vector<std::string> roles = {
-        "<|assistant|>", "<|user|>",         "<|endoftext|>", "[gMASK]", "<sop>", "<think>",
-        "</think>",      "<｜Assistant｜>", "<｜User｜>",   "<｜end▁of▁sentence｜>"};
+        "<|assistant|>", "<|user|>", "<|endoftext|>",   "[gMASK]",    "<sop>",
+        "<think>",       "</think>", "<｜Assistant｜>", "<｜User｜>", "<｜end▁of▁sentence｜>"};
     for (const std::string& role : roles) {
       const auto role_id = tokenizer->SpecialId(role);
       if (!role_id.ok()) continue;

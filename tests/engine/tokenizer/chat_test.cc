@@ -38,7 +38,8 @@ void ExpectParagraphsMapped(const Tokenizer& tokenizer, const ChatFormat& chat,
   ASSERT_EQ(prompt.paragraph_tokens.size(), paragraphs.size());
   for (size_t i = 0; i < paragraphs.size(); ++i) {
     const TokenRange range = prompt.paragraph_tokens[i];
-    const std::vector<int32_t> ids(prompt.ids.begin() + range.begin, prompt.ids.begin() + range.end);
+    const std::vector<int32_t> ids(prompt.ids.begin() + range.begin,
+                                   prompt.ids.begin() + range.end);
     EXPECT_EQ(tokenizer.Decode(ids, false), " " + paragraphs[i].text);
     const std::vector<ByteRange> bytes = chat.ParagraphByteRanges(prompt, i);
     ASSERT_EQ(bytes.size(), ids.size());
@@ -65,8 +66,7 @@ TEST_F(ChatTest, DefaultModelsPrompt) {
             "<|user|> Who?<|assistant|>");
   ExpectParagraphsMapped(*tokenizer, *chat, *prompt, input.paragraphs);
   const int32_t user = *tokenizer->SpecialId("<|user|>");
-  EXPECT_EQ(prompt->stop_ids,
-            (std::vector<int32_t>{user, *tokenizer->SpecialId("<|endoftext|>")}));
+  EXPECT_EQ(prompt->stop_ids, (std::vector<int32_t>{user, *tokenizer->SpecialId("<|endoftext|>")}));
   EXPECT_EQ(std::count(prompt->ids.begin(), prompt->ids.end(), user), 1);  // the frame's own
   // The marker is the one token, the number its own.
   EXPECT_EQ(tokenizer->TokenBytes(prompt->ids[3]), "¶");
@@ -92,7 +92,8 @@ TEST_F(ChatTest, AnswersBecomeTheirTokensAgain) {
   const auto answer = std::find(prompt->ids.begin(), prompt->ids.end(), marker);
   ASSERT_NE(answer, prompt->ids.end());
   EXPECT_EQ(*(answer - 1), *tokenizer->SpecialId("<|assistant|>"));
-  EXPECT_EQ(std::count(prompt->ids.begin(), prompt->ids.end(), *tokenizer->SpecialId("<|user|>")), 2);
+  EXPECT_EQ(std::count(prompt->ids.begin(), prompt->ids.end(), *tokenizer->SpecialId("<|user|>")),
+            2);
   EXPECT_EQ(Text(*tokenizer, *prompt),
             "[gMASK]<sop><|system|><|user|> a<|assistant|>¶12 the öre ¶ x.<|user|>"
             "<|user|> b<|assistant|>");
@@ -119,7 +120,8 @@ TEST_P(FamilyChatTest, EarlierPromptsArePrefixesOfLaterOnes) {
       *tokenizer, family == "deepseek" ? "deepseek_v32" : "glm_moe_dsa", directory_);
   ASSERT_TRUE(chat.ok()) << chat.status();
   PromptInput input;
-  input.paragraphs = {{1, "The first paragraph, with <|assistant|> in it."}, {2, "日本語の段落。"}, {3, "x"}};
+  input.paragraphs = {
+      {1, "The first paragraph, with <|assistant|> in it."}, {2, "日本語の段落。"}, {3, "x"}};
   const auto shared = chat->BuildShared("", input.paragraphs);
   ASSERT_TRUE(shared.ok()) << shared.status();
   ExpectParagraphsMapped(*tokenizer, *chat, *shared, input.paragraphs);
@@ -138,7 +140,8 @@ TEST_P(FamilyChatTest, EarlierPromptsArePrefixesOfLaterOnes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, FamilyChatTest, testing::Values("small", "shared", "glm", "deepseek"),
+INSTANTIATE_TEST_SUITE_P(Formats, FamilyChatTest,
+                         testing::Values("small", "shared", "glm", "deepseek"),
                          [](const auto& param) { return std::string(param.param); });
 
 TEST_F(ChatTest, GlmLayout) {
@@ -157,12 +160,14 @@ TEST_F(ChatTest, GlmLayout) {
   input.paragraphs = {{4, "Text."}};
   const std::string text = Text(*glm, *chat->Build(input));
   EXPECT_TRUE(text.starts_with("[gMASK]<sop><|system|>Be brief.\n\nAnswer questions")) << text;
-  EXPECT_TRUE(text.ends_with("reply only: Not stated in the document.\n\n[¶4] Text.\n"
-                             "<|user|>Bye<|assistant|></think>")) << text;
+  EXPECT_TRUE(
+      text.ends_with("reply only: Not stated in the document.\n\n[¶4] Text.\n"
+                     "<|user|>Bye<|assistant|></think>"))
+      << text;
   const auto prompt = chat->Build(input);
-  EXPECT_EQ(prompt->stop_ids, (std::vector<int32_t>{*glm->SpecialId("<|endoftext|>"),
-                                                    *glm->SpecialId("<|user|>"),
-                                                    *glm->SpecialId("<|observation|>")}));
+  EXPECT_EQ(prompt->stop_ids,
+            (std::vector<int32_t>{*glm->SpecialId("<|endoftext|>"), *glm->SpecialId("<|user|>"),
+                                  *glm->SpecialId("<|observation|>")}));
 }
 
 TEST_F(ChatTest, DeepSeekLayout) {

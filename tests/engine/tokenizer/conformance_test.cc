@@ -37,7 +37,8 @@ void CheckCase(const Tokenizer& tokenizer, const nlohmann::json& expected) {
   EXPECT_EQ(tokenizer.Decode(ids, false), expected["decoded"].get<std::string>());
   EXPECT_EQ(tokenizer.Decode(ids, true), expected["decoded_skip_special"].get<std::string>());
   EXPECT_EQ(StreamedText(tokenizer, ids, false), expected["decoded"].get<std::string>());
-  EXPECT_EQ(StreamedText(tokenizer, ids, true), expected["decoded_skip_special"].get<std::string>());
+  EXPECT_EQ(StreamedText(tokenizer, ids, true),
+            expected["decoded_skip_special"].get<std::string>());
   // Plain encoding has no special ids, and its bytes are the text's.
   const auto untrusted = tokenizer.EncodePlain(text);
   ASSERT_TRUE(untrusted.ok()) << untrusted.status();

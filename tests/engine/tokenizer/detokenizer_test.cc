@@ -34,7 +34,9 @@ TEST(DetokenizerTest, BrokenBytesDoNotHoldUpWhatFollows) {
   const auto tokenizer = LecternSmallTokenizer();
   Detokenizer detokenizer(*tokenizer);
   EXPECT_EQ(detokenizer.Push(0xC3), "");
-  EXPECT_EQ(detokenizer.Push('a'), "\uFFFD" "a");
+  EXPECT_EQ(detokenizer.Push('a'),
+            "\uFFFD"
+            "a");
   EXPECT_EQ(detokenizer.Push(0x80), "\uFFFD");
   EXPECT_EQ(detokenizer.Push(0xFF), "\uFFFD");
 }
@@ -74,9 +76,21 @@ TEST(DetokenizerTest, UnknownIdsGiveNothing) {
 TEST(DetokenizerTest, RandomTextsComeBackInWholeCharacters) {
   const auto glm = LoadConformanceTokenizer("glm");
   SKIP_WITHOUT(glm, "glm");
-  const std::vector<std::string> pieces = {
-      "a", " the", "é", "ö", "¶", "日本", "\U0001F468\u200D\U0001F469\u200D\U0001F467",
-      "\U0001F1E9\U0001F1EA", "e\u0301", "\n\n", "\U00010348", "ﷺ", "क्षि", "\u00A0", "<|user|>"};
+  const std::vector<std::string> pieces = {"a",
+                                           " the",
+                                           "é",
+                                           "ö",
+                                           "¶",
+                                           "日本",
+                                           "\U0001F468\u200D\U0001F469\u200D\U0001F467",
+                                           "\U0001F1E9\U0001F1EA",
+                                           "e\u0301",
+                                           "\n\n",
+                                           "\U00010348",
+                                           "ﷺ",
+                                           "क्षि",
+                                           "\u00A0",
+                                           "<|user|>"};
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);

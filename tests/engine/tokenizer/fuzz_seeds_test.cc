@@ -14,7 +14,8 @@ namespace lectern::tokenizer {
 namespace {
 
 void TryInput(const std::string& input) {
-  EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size()), 0);
+  EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size()),
+            0);
 }
 
 TEST(TokenizerFuzzTest, SeedsHold) {

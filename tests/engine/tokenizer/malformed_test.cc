@@ -35,7 +35,8 @@ TEST(MalformedTokenizerTest, EveryFaultNamesFileAndField) {
       {"model.byte_fallback", kUnimplemented, [](json& f) { f["model"]["byte_fallback"] = true; }},
       {"model.byte_fallback", kInvalid, [](json& f) { f["model"]["byte_fallback"] = "no"; }},
       {"model.dropout", kUnimplemented, [](json& f) { f["model"]["dropout"] = 0.1; }},
-      {"end_of_word_suffix", kUnimplemented, [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }},
+      {"end_of_word_suffix", kUnimplemented,
+       [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }},
       {"model.unk_token", kInvalid, [](json& f) { f["model"]["unk_token"] = "<none>"; }},
       {"model.vocab", kInvalid, [](json& f) { f["model"]["vocab"] = json::object(); }},
       {"model.vocab", kInvalid, [](json& f) { f["model"]["vocab"] = json::array({1}); }},
@@ -45,7 +46,10 @@ TEST(MalformedTokenizerTest, EveryFaultNamesFileAndField) {
       {"model.vocab['q']", kInvalid, [](json& f) { f["model"]["vocab"]["q"] = 1.5; }},
       {"shares id 97", kInvalid, [](json& f) { f["model"]["vocab"]["q"] = 97; }},
       {"model.merges", kInvalid, [](json& f) { f["model"]["merges"] = "a b"; }},
-      {"model.merges[1]", kInvalid, [](json& f) { f["model"]["merges"][1] = {"a", "z"}; }},
+      {"model.merges[1]", kInvalid,
+       [](json& f) {
+         f["model"]["merges"][1] = {"a", "z"};
+       }},
       {"model.merges[1]", kInvalid, [](json& f) { f["model"]["merges"][1] = {"a"}; }},
       {"model.merges[0]", kInvalid, [](json& f) { f["model"]["merges"][0] = "a b c"; }},
       {"model.merges[0]", kInvalid, [](json& f) { f["model"]["merges"][0] = "ab"; }},
@@ -61,29 +65,54 @@ TEST(MalformedTokenizerTest, EveryFaultNamesFileAndField) {
        [](json& f) { f["added_tokens"][0]["content"] = std::string(5000, 'x'); }},
       {"added_tokens[0].special", kInvalid, [](json& f) { f["added_tokens"][0]["special"] = 1; }},
       {"added_tokens[1]", kInvalid, [](json& f) { f["added_tokens"][1] = f["added_tokens"][0]; }},
+      {"more than 1 MiB", kInvalid,
+       [](json& f) {
+         for (int i = 0; i < 1100; ++i) {
+           const std::string content = std::to_string(i) + std::string(1000, 'x');
+           f["added_tokens"].push_back({{"id", 1000 + i}, {"content", content}});
+         }
+       }},
       {"result of a merge", kInvalid,
-       [](json& f) { f["added_tokens"][0].update({{"content", "ab"}, {"id", 256}}); }},
-      {"normalizer", kUnimplemented, [](json& f) { f["normalizer"] = {{"type", "NFC"}}; }},
+       [](json& f) {
+         f["added_tokens"][0].update({{"content", "ab"}, {"id", 256}});
+       }},
+      {"normalizer", kUnimplemented,
+       [](json& f) {
+         f["normalizer"] = {{"type", "NFC"}};
+       }},
       {"normalizer", kInvalid, [](json& f) { f["normalizer"] = "NFC"; }},
       {"pre_tokenizer", kInvalid, [](json& f) { f["pre_tokenizer"] = nullptr; }},
-      {"pre_tokenizer", kUnimplemented, [](json& f) { f["pre_tokenizer"] = {{"type", "Whitespace"}}; }},
+      {"pre_tokenizer", kUnimplemented,
+       [](json& f) {
+         f["pre_tokenizer"] = {{"type", "Whitespace"}};
+       }},
       {"pre_tokenizer[1]", kUnimplemented,
-       [](json& f) { f["pre_tokenizer"]["pretokenizers"][1] = {{"type", "Digits"}}; }},
+       [](json& f) {
+         f["pre_tokenizer"]["pretokenizers"][1] = {{"type", "Digits"}};
+       }},
       {"pre_tokenizer[0].behavior", kUnimplemented,
        [](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "MergedWithNext"; }},
       {"pre_tokenizer[0].pattern", kInvalid,
        [](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"] = "x"; }},
       {"Split 0", kInvalid,
        [](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(unclosed"; }},
-      {"post_processor.type", kUnimplemented, [](json& f) { f["post_processor"] = {{"type", "Bert"}}; }},
+      {"post_processor.type", kUnimplemented,
+       [](json& f) {
+         f["post_processor"] = {{"type", "Bert"}};
+       }},
       {"post_processor.single", kInvalid,
-       [](json& f) { f["post_processor"] = {{"type", "TemplateProcessing"}, {"single", json::array()}}; }},
+       [](json& f) {
+         f["post_processor"] = {{"type", "TemplateProcessing"}, {"single", json::array()}};
+       }},
       {"no ids for 'x'", kInvalid,
        [](json& f) {
          f["post_processor"] = {{"type", "TemplateProcessing"},
                                 {"single", {{{"SpecialToken", {{"id", "x"}}}}}}};
        }},
-      {"decoder", kUnimplemented, [](json& f) { f["decoder"] = {{"type", "WordPiece"}}; }},
+      {"decoder", kUnimplemented,
+       [](json& f) {
+         f["decoder"] = {{"type", "WordPiece"}};
+       }},
   };
   for (const Fault& fault : faults) {
     json file = good;
@@ -115,8 +144,7 @@ TEST(MalformedTokenizerTest, AbsentFileIsNotFound) {
 class DamagedFileTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    const std::string path =
-        ConformanceTokenizerPath(std::string(GetParam()) + ".tokenizer.json");
+    const std::string path = ConformanceTokenizerPath(std::string(GetParam()) + ".tokenizer.json");
     std::ifstream file(path, std::ios::binary);
     if (!file) GTEST_SKIP() << "absent: " << path;
     std::stringstream stream;
@@ -128,7 +156,8 @@ class DamagedFileTest : public testing::TestWithParam<const char*> {
 
 TEST_P(DamagedFileTest, TruncationsAreRefused) {
   for (size_t length = 0; length + 3 < contents_.size(); length += 997) {
-    const auto tokenizer = Tokenizer::FromJson(std::string_view(contents_).substr(0, length), "cut");
+    const auto tokenizer =
+        Tokenizer::FromJson(std::string_view(contents_).substr(0, length), "cut");
     ASSERT_EQ(tokenizer.status().code(), absl::StatusCode::kInvalidArgument) << length;
   }
 }
@@ -148,7 +177,8 @@ TEST_P(DamagedFileTest, BitFlipsAreRefusedOrHarmless) {
     }
     const auto tokenizer = Tokenizer::FromJson(damaged, "flipped");
     if (!tokenizer.ok()) {
-      EXPECT_TRUE(tokenizer.status().code() == kInvalid || tokenizer.status().code() == kUnimplemented)
+      EXPECT_TRUE(tokenizer.status().code() == kInvalid ||
+                  tokenizer.status().code() == kUnimplemented)
           << tokenizer.status();
       EXPECT_EQ(tokenizer.status().message().substr(0, 9), "flipped: ");
       ++refused;

@@ -43,27 +43,35 @@ json SmallTokenizerJson(const std::vector<std::pair<std::string, std::string>>& 
   json added_list = json::array();
   size_t next_id = vocabulary.size();
   for (const std::string& content : added) {
-    const size_t id =
-        vocabulary.contains(content) ? vocabulary[content].get<size_t>() : next_id++;
-    added_list.push_back({{"id", id}, {"content", content}, {"single_word", false},
-                          {"lstrip", false}, {"rstrip", false}, {"normalized", false},
+    const size_t id = vocabulary.contains(content) ? vocabulary[content].get<size_t>() : next_id++;
+    added_list.push_back({{"id", id},
+                          {"content", content},
+                          {"single_word", false},
+                          {"lstrip", false},
+                          {"rstrip", false},
+                          {"normalized", false},
                           {"special", true}});
   }
-  return {
-      {"version", "1.0"},
-      {"added_tokens", added_list},
-      {"normalizer", nullptr},
-      {"pre_tokenizer",
-       {{"type", "Sequence"},
-        {"pretokenizers",
-         {{{"type", "Split"}, {"pattern", {{"Regex", kGlmSplit}}}, {"behavior", "Isolated"},
-           {"invert", false}},
-          {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}}},
-      {"post_processor", nullptr},
-      {"decoder", {{"type", "ByteLevel"}}},
-      {"model",
-       {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", merge_list}, {"ignore_merges", false},
-        {"byte_fallback", false}, {"unk_token", nullptr}}}};
+  return {{"version", "1.0"},
+          {"added_tokens", added_list},
+          {"normalizer", nullptr},
+          {"pre_tokenizer",
+           {{"type", "Sequence"},
+            {"pretokenizers",
+             {{{"type", "Split"},
+               {"pattern", {{"Regex", kGlmSplit}}},
+               {"behavior", "Isolated"},
+               {"invert", false}},
+              {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}}},
+          {"post_processor", nullptr},
+          {"decoder", {{"type", "ByteLevel"}}},
+          {"model",
+           {{"type", "BPE"},
+            {"vocab", vocabulary},
+            {"merges", merge_list},
+            {"ignore_merges", false},
+            {"byte_fallback", false},
+            {"unk_token", nullptr}}}};
 }
 
 std::unique_ptr<const Tokenizer> LoadJson(const json& json) {

@@ -19,8 +19,9 @@ std::string ConformanceTokenizerPath(const std::string& name);
 // "glm" or "deepseek"; null where the file is absent (the test then skips and says so).
 std::unique_ptr<const Tokenizer> LoadConformanceTokenizer(const std::string& family);
 
-// tokenizer.json with the byte alphabet as ids 0 to 255, then the results of `merges` (pairs of names in
-// the alphabet), then `added` (special), where an added token that the vocabulary has keeps its id.
+// tokenizer.json with the byte alphabet as ids 0 to 255, then the results of `merges` (pairs of
+// names in the alphabet), then `added` (special), where an added token that the vocabulary has
+// keeps its id.
 nlohmann::json SmallTokenizerJson(const std::vector<std::pair<std::string, std::string>>& merges,
                                   const std::vector<std::string>& added);
 
@@ -37,4 +38,5 @@ std::unique_ptr<const Tokenizer> SharedMarkerTokenizer();
 
 // For the tests that need a file of the conformance set.
 #define SKIP_WITHOUT(tokenizer, family) \
-  if ((tokenizer) == nullptr) GTEST_SKIP() << "absent: " << ConformanceTokenizerPath(family ".tokenizer.json")
+  if ((tokenizer) == nullptr)           \
+  GTEST_SKIP() << "absent: " << ConformanceTokenizerPath(family ".tokenizer.json")

@@ -13,7 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-// The words that a Split expression alone leaves; shown by a tokenizer whose merges join everything.
+// The words that a Split expression alone leaves; shown by a tokenizer whose merges join
+// everything.
 std::vector<std::string> Words(const std::string& pattern, const std::string& text) {
   const auto regex = SplitRegex::Compile(pattern);
   EXPECT_TRUE(regex.ok()) << regex.status();
@@ -39,8 +40,7 @@ TEST(SplitRegexTest, WhiteSpaceIsUnicodesAndNotPcre2s) {
   // U+180E was white space until Unicode 6.3 and is still in PCRE2's \s.
   EXPECT_EQ(Words(R"(\s+|\S+)", "a\u180Eb\u00A0\u2003c\u0085"),
             (std::vector<std::string>{"a\u180Eb", "\u00A0\u2003", "c", "\u0085"}));
-  EXPECT_EQ(Words(R"([^\s]+|\s)", "a\u180E b"),
-            (std::vector<std::string>{"a\u180E", " ", "b"}));
+  EXPECT_EQ(Words(R"([^\s]+|\s)", "a\u180E b"), (std::vector<std::string>{"a\u180E", " ", "b"}));
   EXPECT_EQ(Words(R"(\w+|\W)", "a_1\u00B2\u0301"),
             (std::vector<std::string>{"a_1", "\u00B2", "\u0301"}));
 }
@@ -82,7 +82,8 @@ TEST(TokenizerTest, LongRunsOfOneKindEncode) {
   SKIP_WITHOUT(glm, "glm");
   const auto deepseek = LoadConformanceTokenizer("deepseek");
   SKIP_WITHOUT(deepseek, "deepseek");
-  for (const char* unit : {" ", "\n", "a", "1", "!", "\u4E00", " \n", "\t ", "'s", "\x01", "\x80"}) {
+  for (const char* unit :
+       {" ", "\n", "a", "1", "!", "\u4E00", " \n", "\t ", "'s", "\x01", "\x80"}) {
     std::string text;
     while (text.size() < 200'000) text += unit;
     for (const Tokenizer* tokenizer : {glm.get(), deepseek.get()}) {
@@ -101,7 +102,8 @@ TEST(TokenizerTest, AnyBytesComeBack) {
   std::mt19937 random(seed);
   for (int round = 0; round < 500; ++round) {
     std::string text(random() % 200, '\0');
-    for (char& c : text) c = static_cast<char>(random() % 3 == 0 ? random() % 256 : 'a' + random() % 3);
+    for (char& c : text)
+      c = static_cast<char>(random() % 3 == 0 ? random() % 256 : 'a' + random() % 3);
     for (const auto& ids : {glm->EncodePlain(text), glm->Encode(text, true)}) {
       ASSERT_TRUE(ids.ok()) << ids.status();
       ASSERT_EQ(Bytes(*glm, *ids), text);
@@ -133,7 +135,8 @@ TEST(BpeTest, LongAndShortWordsMergeByTheSameRule) {
       for (size_t at = 0; at + 1 < expected.size(); ++at) {
         // A pair that was given twice has its last rank.
         for (size_t rank = spec.merges.size(); rank-- > 0;) {
-          if (spec.merges[rank].left != expected[at] || spec.merges[rank].right != expected[at + 1]) {
+          if (spec.merges[rank].left != expected[at] ||
+              spec.merges[rank].right != expected[at + 1]) {
             continue;
           }
           if (rank < best_rank) {
@@ -202,8 +205,10 @@ TEST(TokenizerTest, OldAndNewMergesAndTemplateAreRead) {
       {"processors",
        {{{"type", "ByteLevel"}},
         {{"type", "TemplateProcessing"},
-         {"single", {{{"SpecialToken", {{"id", "<bos>"}}}}, {{"Sequence", {{"id", "A"}}}},
-                     {{"SpecialToken", {{"id", "<eos>"}}}}}},
+         {"single",
+          {{{"SpecialToken", {{"id", "<bos>"}}}},
+           {{"Sequence", {{"id", "A"}}}},
+           {{"SpecialToken", {{"id", "<eos>"}}}}}},
          {"special_tokens", {{"<bos>", {{"ids", {258}}}}, {"<eos>", {{"ids", {259}}}}}}}}}};
   const auto tokenizer = LoadJson(file);
   EXPECT_EQ(*tokenizer->Encode("ab ab", true), (std::vector<int32_t>{258, 256, 257, 259}));

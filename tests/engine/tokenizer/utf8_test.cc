@@ -15,14 +15,18 @@ std::string Lossy(std::string_view bytes) {
 
 // Unicode standard, section 3.9, tables 3-8 to 3-11: one replacement for each maximal subpart.
 TEST(Utf8Test, ReplacesMaximalSubparts) {
-  EXPECT_EQ(Lossy("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41"), std::string(
-      "\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD" "A"));
+  EXPECT_EQ(Lossy("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41"),
+            std::string("\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD"
+                        "A"));
   EXPECT_EQ(Lossy("\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41"),
-            std::string("\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD" "A"));
+            std::string("\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD"
+                        "A"));
   EXPECT_EQ(Lossy("\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42"),
-            std::string("\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD" "A\uFFFD\uFFFD" "B"));
-  EXPECT_EQ(Lossy("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41"),
-            std::string("\uFFFD\uFFFD\uFFFD\uFFFD" "A"));
+            std::string("\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD"
+                        "A\uFFFD\uFFFD"
+                        "B"));
+  EXPECT_EQ(Lossy("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41"), std::string("\uFFFD\uFFFD\uFFFD\uFFFD"
+                                                                       "A"));
   EXPECT_EQ(Lossy("\xE1\x80"), "\uFFFD");
 }
 
