@@ -84,8 +84,9 @@ int64_t Visible(const IndexerTopkArgs& args, int64_t token) {
 }
 
 // Scores of the block against every key that its last query sees; [count, stride].
-void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t num_pages, ScorePageFn score,
-                void* q, float* scores) {
+void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t num_pages, Isa isa, void* q,
+                float* scores) {
+  const ScorePageFn score = SelectScorePage(isa, args.pages.bf16);
   const int64_t width = args.q.cols;
   const MatrixView<const float> weights{args.weights.row(block.first), block.count,
                                         args.weights.cols, args.weights.stride};
@@ -93,8 +94,7 @@ void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t num_pages
   for (int64_t i = 0; i < block.count; ++i) {
     const float* source = args.q.row(block.first + i);
     if (args.pages.bf16) {
-      Bf16* target = static_cast<Bf16*>(q) + i * width;
-      for (int64_t d = 0; d < width; ++d) target[d] = ToBf16(source[d]);
+      NarrowRow(source, width, isa, static_cast<Bf16*>(q) + i * width);
     } else {
       std::copy(source, source + width, static_cast<float*>(q) + i * width);
     }
@@ -112,8 +112,7 @@ void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t num_pages
   }
 }
 
-void SelectBlock(const IndexerTopkArgs& args, QueryBlock block, ScorePageFn score, Stream& stream,
-                 int thread) {
+void SelectBlock(const IndexerTopkArgs& args, QueryBlock block, Stream& stream, int thread) {
   const int64_t longest = Visible(args, block.first + block.count - 1);
   if (longest > args.topk) {
     const int64_t num_pages = (longest + kPageSize - 1) / kPageSize;
@@ -122,11 +121,11 @@ void SelectBlock(const IndexerTopkArgs& args, QueryBlock block, ScorePageFn scor
     std::byte* scratch = stream.Scratch(
         thread, q_bytes + kQueryBlock * stride * 4 + TopkScratchBytes(stride));
     auto* scores = reinterpret_cast<float*>(scratch + q_bytes);
-    ScoreBlock(args, block, num_pages, score, scratch, scores);
+    ScoreBlock(args, block, num_pages, stream.isa(), scratch, scores);
     for (int64_t i = 0; i < block.count; ++i) {
       const int64_t visible = Visible(args, block.first + i);
       if (visible <= args.topk) continue;
-      SelectTopk(scores + i * stride, visible, args.topk, scores + kQueryBlock * stride,
+      SelectTopk(scores + i * stride, visible, args.topk, stream.isa(), scores + kQueryBlock * stride,
                  args.indices.row(block.first + i));
     }
   }
@@ -159,11 +158,10 @@ ScorePageFn SelectScorePage(Isa isa, bool bf16) {
 }
 
 void IndexerTopk(const IndexerTopkArgs& args, Stream& stream) {
-  const ScorePageFn score = SelectScorePage(stream.isa(), args.pages.bf16);
   stream.pool().ParallelFor(args.q.rows, 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t token = begin; token < end;) {
       const QueryBlock block = BlockAt(args, token, end);
-      SelectBlock(args, block, score, stream, thread);
+      SelectBlock(args, block, stream, thread);
       token += block.count;
     }
   });

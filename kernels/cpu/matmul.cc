@@ -100,14 +100,15 @@ void ConvertRows(MatrixView<const float> x, int64_t first_row, int64_t rows,
     }
     Bf16* target = static_cast<Bf16*>(block) + r * depth;
     target[depth - 1] = Bf16{};
-#if defined(__x86_64__)
-    if (isa == Isa::kAvx512Bf16) {
-      NarrowRowAvx512Bf16(source, weight.k(), target);
-      continue;
-    }
-#endif
-    for (int64_t k = 0; k < weight.k(); ++k) target[k] = ToBf16(source[k]);
+    NarrowRow(source, weight.k(), isa, target);
   }
+}
+
+void NarrowRow(const float* source, int64_t size, Isa isa, Bf16* out) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512Bf16) return NarrowRowAvx512Bf16(source, size, out);
+#endif
+  for (int64_t i = 0; i < size; ++i) out[i] = ToBf16(source[i]);
 }
 
 }  // namespace lectern::kernels::cpu

@@ -38,6 +38,8 @@ void MatMulBlockAvx512Bf16(const MatMulBlock& block);
 // Copies `rows` rows of x into `block` in the weight's dtype, zero where k is padded.
 void ConvertRows(MatrixView<const float> x, int64_t first_row, int64_t rows,
                  const PackedMatrix& weight, Isa isa, void* block);
+// Rounds to bf16 by the path's own instruction where it has one.
+void NarrowRow(const float* source, int64_t size, Isa isa, Bf16* out);
 void NarrowRowAvx512Bf16(const float* source, int64_t size, Bf16* out);
 inline int64_t BlockBytes(const PackedMatrix& weight) { return kBlockRows * weight.padded_k() * 4; }
 

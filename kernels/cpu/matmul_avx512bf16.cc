@@ -97,7 +97,13 @@ LECTERN_TARGET_AVX512BF16 void MatMulBlockAvx512Bf16(const MatMulBlock& block) {
 }
 
 LECTERN_TARGET_AVX512BF16 void NarrowRowAvx512Bf16(const float* source, int64_t size, Bf16* out) {
-  for (int64_t i = 0; i < size; i += 16) {
+  int64_t i = 0;
+  for (; i + 32 <= size; i += 32) {
+    const __m512bh narrow =
+        _mm512_cvtne2ps_pbh(_mm512_loadu_ps(source + i + 16), _mm512_loadu_ps(source + i));
+    _mm512_storeu_si512(out + i, reinterpret_cast<__m512i>(narrow));
+  }
+  for (; i < size; i += 16) {
     const auto valid = static_cast<__mmask16>((1U << std::min<int64_t>(16, size - i)) - 1U);
     const __m256bh narrow = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(valid, source + i));
     _mm256_mask_storeu_epi16(out + i, valid, reinterpret_cast<__m256i>(narrow));

@@ -81,21 +81,30 @@ AttendQueryFn SelectVectors(Isa isa) {
   return isa == Isa::kAvx2 ? AttendAvx2<T> : AttendGeneric<T>;
 }
 
-void AttendToken(const SparseAttentionArgs& args, int64_t token, AttendQueryFn attend,
-                 Stream& stream, int thread) {
+// Addresses of a token's chosen rows, repeated up to a multiple of kScorePad.
+void ChosenRows(const SparseAttentionArgs& args, int64_t token, const void** rows) {
   const auto at = static_cast<size_t>(token);
   const int64_t count = args.counts[at];
-  const int64_t row_bytes = PaddedCount(count) * 8;
+  const int64_t row_bytes = args.pages.row * (args.pages.bf16 ? 2 : 4);
+  const int64_t page_stride = args.pages.page_stride;
+  const std::byte* base = args.pages.base;
+  const int32_t* table = args.batch.block_tables.data() + args.batch.sequences[at] * args.batch.max_blocks;
+  const int32_t* chosen = args.indices.row(token);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto position = static_cast<uint32_t>(chosen[i]);
+    rows[i] = base + table[position / kPageSize] * page_stride + position % kPageSize * row_bytes;
+  }
+  for (int64_t i = count; i < PaddedCount(count); ++i) rows[i] = rows[count - 1];
+}
+
+void AttendToken(const SparseAttentionArgs& args, int64_t token, AttendQueryFn attend,
+                 Stream& stream, int thread) {
+  const int64_t count = args.counts[static_cast<size_t>(token)];
+  const int64_t row_bytes = PaddedCount(count) * static_cast<int64_t>(sizeof(void*));
   std::byte* scratch = stream.Scratch(
       thread, row_bytes + AttendScratchBytes(args.num_heads, args.pages.row, count));
   const auto** rows = reinterpret_cast<const void**>(scratch);
-  const int64_t element = args.pages.bf16 ? 2 : 4;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t position = args.indices.row(token)[i];
-    rows[i] = SegmentOf(args.pages, PageOf(args.batch, args.batch.sequences[at], position)) +
-              position % kPageSize * args.pages.row * element;
-  }
-  for (int64_t i = count; i < PaddedCount(count); ++i) rows[i] = rows[count - 1];
+  ChosenRows(args, token, rows);
   attend({.q = args.q.row(token),
           .heads = args.num_heads,
           .row = args.pages.row,

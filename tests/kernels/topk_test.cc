@@ -22,19 +22,25 @@ std::vector<int32_t> Naive(const std::vector<float>& scores, int64_t k) {
   return order;
 }
 
+// On every path, which must agree.
 std::vector<int32_t> Select(const std::vector<float>& scores, int64_t k) {
   const auto size = static_cast<int64_t>(scores.size());
   AlignedBuffer<std::byte> scratch(cpu::TopkScratchBytes(size));
-  std::vector<int32_t> out(static_cast<size_t>(k));
-  cpu::SelectTopk(scores.data(), size, k, scratch.data(), out.data());
-  return out;
+  std::vector<int32_t> first;
+  for (const cpu::Isa isa : Paths()) {
+    std::vector<int32_t> out(static_cast<size_t>(k));
+    cpu::SelectTopk(scores.data(), size, k, isa, scratch.data(), out.data());
+    if (first.empty()) first = out;
+    EXPECT_EQ(out, first) << cpu::IsaName(isa);
+  }
+  return first;
 }
 
 TEST(SelectTopk, MatchesSortingOnRandomScores) {
-  for (uint32_t seed = 0; seed < 60; ++seed) {
+  for (uint32_t seed = 0; seed < 90; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 engine(seed);
-    const int64_t size = std::uniform_int_distribution<int64_t>(2, 3000)(engine);
+    const int64_t size = std::uniform_int_distribution<int64_t>(2, seed < 60 ? 3000 : 30000)(engine);
     const int64_t k = std::uniform_int_distribution<int64_t>(1, size - 1)(engine);
     // Coarse rounding makes many ties; wide exponents spread the digits.
     const float grain = seed % 3 == 0 ? 0.25F : seed % 3 == 1 ? 1e-6F : 1e-3F;
@@ -60,6 +66,17 @@ TEST(SelectTopk, NegativeScoresAndExtremes) {
   constexpr float kTiny = std::numeric_limits<float>::denorm_min();
   const std::vector<float> scores = {-kInf, kMax, -kMax, kTiny, -kTiny, 0, kInf, -5, -4};
   for (int64_t k = 1; k < 9; ++k) EXPECT_EQ(Select(scores, k), Naive(scores, k)) << k;
+}
+
+// The sample sees only low scores, or only high ones: the guess is wrong and the answer right.
+TEST(SelectTopk, MisleadingSamples) {
+  std::vector<float> scores = RandomMatrix(1, 16384, 3).values;
+  for (size_t i = 0; i < scores.size(); i += 16) scores[i] = 100.0F + static_cast<float>(i % 7);
+  EXPECT_EQ(Select(scores, 512), Naive(scores, 512));
+  EXPECT_EQ(Select(scores, 3000), Naive(scores, 3000));
+  for (size_t i = 0; i < scores.size(); i += 16) scores[i] = -100.0F;
+  EXPECT_EQ(Select(scores, 512), Naive(scores, 512));
+  EXPECT_EQ(Select(std::vector<float>(5000, -0.0F), 17).back(), 16);
 }
 
 // What a broken checkpoint may give: the answer is meaningless, but k valid positions.
