@@ -11,8 +11,9 @@
 namespace lectern::config {
 namespace {
 
-// F iff max(i - offset + 1, 0) mod freq == 0: the reading of transformers, vLLM, SGLang and TRT-LLM. The
-// default of 2 is the original patches' max(i - 1, 0), which makes layers 0 and 1 Full.
+// F iff max(i - offset + 1, 0) mod freq == 0: the reading of transformers, vLLM, SGLang and
+// TRT-LLM. The default of 2 is the original patches' max(i - 1, 0), which makes layers 0 and 1
+// Full.
 constexpr int kDefaultOffset = 2;
 
 struct Schedule {
@@ -54,7 +55,8 @@ absl::StatusOr<std::vector<bool>> FromFrequency(int freq, std::optional<int> giv
 }
 
 absl::StatusOr<Schedule> FromOverride(const IndexCacheFields& fields,
-                                      const IndexCacheOverride& override_fields, size_t num_layers) {
+                                      const IndexCacheOverride& override_fields,
+                                      size_t num_layers) {
   if (override_fields.index_topk_pattern) {
     if (override_fields.index_topk_freq || override_fields.index_skip_topk_offset) {
       return absl::InvalidArgumentError(
@@ -84,8 +86,8 @@ absl::StatusOr<Schedule> FromOverride(const IndexCacheFields& fields,
 absl::StatusOr<Schedule> FromFile(const IndexCacheFields& fields, size_t num_layers) {
   if (fields.indexer_types) {
     if (fields.indexer_types->size() != num_layers) {
-      return absl::InvalidArgumentError(absl::StrCat("indexer_types: ", fields.indexer_types->size(),
-                                                     " entries for ", num_layers, " layers"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "indexer_types: ", fields.indexer_types->size(), " entries for ", num_layers, " layers"));
     }
     return Schedule{*fields.indexer_types, "indexer_types"};
   }
@@ -93,9 +95,9 @@ absl::StatusOr<Schedule> FromFile(const IndexCacheFields& fields, size_t num_lay
     ASSIGN_OR_RETURN(std::vector<bool> full, FromPattern(*fields.index_topk_pattern, num_layers));
     return Schedule{std::move(full), "index_topk_pattern"};
   }
-  ASSIGN_OR_RETURN(std::vector<bool> full,
-                   FromFrequency(fields.index_topk_freq.value_or(1), fields.index_skip_topk_offset,
-                                 num_layers));
+  ASSIGN_OR_RETURN(
+      std::vector<bool> full,
+      FromFrequency(fields.index_topk_freq.value_or(1), fields.index_skip_topk_offset, num_layers));
   return Schedule{std::move(full), "index_topk_freq"};
 }
 
@@ -122,8 +124,8 @@ void WarnOfLosers(const IndexCacheFields& fields, const Schedule& chosen,
 
 absl::Status CheckAgainstWeights(const Schedule& schedule, const std::vector<bool>& has_indexer) {
   if (has_indexer.size() != schedule.full.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("has_indexer has ", has_indexer.size(),
-                                                   " entries for ", schedule.full.size(), " layers"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has_indexer has ", has_indexer.size(), " entries for ", schedule.full.size(), " layers"));
   }
   std::string missing;
   for (size_t layer = 0; layer < has_indexer.size(); ++layer) {
@@ -133,8 +135,9 @@ absl::Status CheckAgainstWeights(const Schedule& schedule, const std::vector<boo
   }
   if (missing.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(schedule.source, " makes layers Full for which the checkpoint has no indexer weights "
-                                    "(self_attn.indexer.wq_b.weight): ",
+      absl::StrCat(schedule.source,
+                   " makes layers Full for which the checkpoint has no indexer weights "
+                   "(self_attn.indexer.wq_b.weight): ",
                    missing));
 }
 
@@ -181,8 +184,8 @@ absl::StatusOr<IndexCachePolicy> MakeIndexCachePolicy(int num_hidden_layers,
     ASSIGN_OR_RETURN(schedule, FromFile(fields, num_layers));
   }
   if (!schedule.full[0]) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(schedule.source, " makes layer 0 Shared, which has no layer before it to share"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        schedule.source, " makes layer 0 Shared, which has no layer before it to share"));
   }
   RETURN_IF_ERROR(CheckAgainstWeights(schedule, has_indexer));
   WarnOfLosers(fields, schedule, warnings);

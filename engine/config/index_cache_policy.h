@@ -1,7 +1,7 @@
 #pragma once
-// IndexCache: which layers run the lightning indexer (Full) and which reuse the nearest Full layer's
-// choice before them (Shared). Source: IndexCache (arXiv 2603.12201); one loader rule for every
-// published way to write the schedule.
+// IndexCache: which layers run the lightning indexer (Full) and which reuse the nearest Full
+// layer's choice before them (Shared). Source: IndexCache (arXiv 2603.12201); one loader rule for
+// every published way to write the schedule.
 
 #include <optional>
 #include <string>
@@ -21,9 +21,9 @@ struct IndexCacheFields {
   std::optional<bool> use_index_cache;
 };
 
-// What the command line says; beats the checkpoint. At most one of the two forms; letters of either case.
-// A frequency without an offset takes the file's offset where it has one, as overriding single fields
-// of config.json does in other engines.
+// What the command line says; beats the checkpoint. At most one of the two forms; letters of either
+// case. A frequency without an offset takes the file's offset where it has one, as overriding
+// single fields of config.json does in other engines.
 struct IndexCacheOverride {
   std::optional<std::string> index_topk_pattern;
   std::optional<int> index_topk_freq;
@@ -42,8 +42,8 @@ struct IndexCachePolicy {
 };
 
 // Precedence: override > indexer_types > index_topk_pattern > frequency with offset (default 2):
-// F iff max(i - offset + 1, 0) mod freq == 0. Appends a line to `warnings` where lower-ranking fields of
-// the file disagree. `has_indexer[i]`: the checkpoint holds indexer weights for layer i.
+// F iff max(i - offset + 1, 0) mod freq == 0. Appends a line to `warnings` where lower-ranking
+// fields of the file disagree. `has_indexer[i]`: the checkpoint holds indexer weights for layer i.
 // InvalidArgument: wrong length or letters, layer 0 Shared, offset < 1, or a Full layer without
 // indexer weights (named).
 absl::StatusOr<IndexCachePolicy> MakeIndexCachePolicy(int num_hidden_layers,

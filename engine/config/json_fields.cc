@@ -39,8 +39,9 @@ std::optional<int64_t> JsonFields::IntOf(std::string_view name, const json& valu
     Fail(name, "must be an integer");
     return std::nullopt;
   }
-  const bool too_big = value.is_number_unsigned() &&
-                       value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  const bool too_big =
+      value.is_number_unsigned() &&
+      value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   const int64_t number = too_big ? std::numeric_limits<int64_t>::max() : value.get<int64_t>();
   if (too_big || number < range.min || number > range.max) {
     Fail(name, absl::StrCat(too_big ? "the value" : absl::StrCat(number), " is outside ", range.min,
@@ -108,9 +109,8 @@ std::optional<std::vector<bool>> JsonFields::OptionalChoices(std::string_view na
                                                              std::string_view if_false) {
   const json* value = Get(name);
   if (value == nullptr) return std::nullopt;
-  const std::string expected =
-      absl::StrCat("must be a list of \"", base::ToAbsl(if_true), "\" and \"",
-                   base::ToAbsl(if_false), "\"");
+  const std::string expected = absl::StrCat("must be a list of \"", base::ToAbsl(if_true),
+                                            "\" and \"", base::ToAbsl(if_false), "\"");
   if (!value->is_array()) {
     Fail(name, expected);
     return std::nullopt;

@@ -1,7 +1,7 @@
 #pragma once
-// Typed, range-checked fields of one JSON object. Null and absent are the same. The first fault is kept
-// and names the file and the field; later reads return their defaults, so that a parser reads as a list
-// of fields and asks for status() once.
+// Typed, range-checked fields of one JSON object. Null and absent are the same. The first fault is
+// kept and names the file and the field; later reads return their defaults, so that a parser reads
+// as a list of fields and asks for status() once.
 
 #include <cstdint>
 #include <limits>

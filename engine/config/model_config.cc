@@ -21,9 +21,9 @@ using nlohmann::json;
 // A published config.json has a few kilobytes; GLM-5.2's 78-entry lists included.
 constexpr int64_t kMaxConfigBytes = 4LL << 20;
 
-// Bounds of single dimensions. They lie well above every published model and low enough that no product
-// of those that meet in one tensor leaves int64 (experts * 2 * width * hidden is the largest, 2^54), and
-// that heads * head_dim, which code keeps in int, stays under 2^26.
+// Bounds of single dimensions. They lie well above every published model and low enough that no
+// product of those that meet in one tensor leaves int64 (experts * 2 * width * hidden is the
+// largest, 2^54), and that heads * head_dim, which code keeps in int, stays under 2^26.
 constexpr IntRange kLayers{1, 1024};
 constexpr IntRange kWidth{1, 1 << 17};
 constexpr IntRange kFfnWidth{1, 1 << 20};
@@ -85,19 +85,20 @@ std::optional<int> ToInt(std::optional<int64_t> value) {
 
 void ParseIndexer(JsonFields& fields, ModelConfig& config) {
   if (config.model_type == ModelType::kGlm4MoeLite && fields.Get("index_topk") == nullptr) {
-    fields.Fail("index_topk", "is missing: a glm4_moe_lite checkpoint runs here only with a grafted "
-                              "indexer (index_n_heads, index_head_dim, index_topk)");
+    fields.Fail("index_topk",
+                "is missing: a glm4_moe_lite checkpoint runs here only with a grafted "
+                "indexer (index_n_heads, index_head_dim, index_topk)");
   }
   config.index_n_heads = fields.RequiredInt("index_n_heads", kHeads);
   config.index_head_dim = fields.RequiredInt("index_head_dim", kHeadDim);
   config.index_topk = fields.RequiredInt("index_topk", kTopk);
-  // `indexer_rope_interleave` is not read: the layout belongs to the family, and the files that carry the
-  // field agree with their family.
+  // `indexer_rope_interleave` is not read: the layout belongs to the family, and the files that
+  // carry the field agree with their family.
   config.indexer_rope_interleaved = config.model_type != ModelType::kDeepseekV32;
   if (config.index_head_dim < config.qk_rope_head_dim) {
-    fields.Fail("index_head_dim", absl::StrCat(config.index_head_dim,
-                                               " is less than qk_rope_head_dim ",
-                                               config.qk_rope_head_dim));
+    fields.Fail("index_head_dim",
+                absl::StrCat(config.index_head_dim, " is less than qk_rope_head_dim ",
+                             config.qk_rope_head_dim));
   }
   config.index_cache.indexer_types = fields.OptionalChoices("indexer_types", "full", "shared");
   config.index_cache.index_topk_pattern = ParsePattern(fields);
@@ -111,15 +112,16 @@ void ParseIndexer(JsonFields& fields, ModelConfig& config) {
 std::vector<bool> ParseMoeLayers(JsonFields& fields, int num_layers) {
   if (auto sparse = fields.OptionalChoices("mlp_layer_types", "sparse", "dense")) {
     if (std::ssize(*sparse) != num_layers) {
-      fields.Fail("mlp_layer_types", absl::StrCat("has ", sparse->size(), " entries for ", num_layers,
-                                                  " layers"));
+      fields.Fail("mlp_layer_types",
+                  absl::StrCat("has ", sparse->size(), " entries for ", num_layers, " layers"));
     }
     sparse->resize(static_cast<size_t>(num_layers));
     return *sparse;
   }
   const int num_dense = fields.RequiredInt("first_k_dense_replace", {0, kLayers.max});
   std::vector<bool> sparse(static_cast<size_t>(num_layers));
-  for (int layer = num_dense; layer < num_layers; ++layer) sparse[static_cast<size_t>(layer)] = true;
+  for (int layer = num_dense; layer < num_layers; ++layer)
+    sparse[static_cast<size_t>(layer)] = true;
   return sparse;
 }
 
@@ -134,8 +136,8 @@ void CheckRouting(JsonFields& fields, const ModelConfig& config) {
     fields.Fail("n_group", "leaves one expert a group; a group's score is the sum of its best two");
   }
   if (config.topk_group > config.n_group) {
-    fields.Fail("topk_group", absl::StrCat(config.topk_group, " is more than n_group ",
-                                           config.n_group));
+    fields.Fail("topk_group",
+                absl::StrCat(config.topk_group, " is more than n_group ", config.n_group));
   }
   if (config.num_experts_per_tok > config.topk_group * group_size) {
     fields.Fail("num_experts_per_tok",

@@ -1,6 +1,7 @@
 #pragma once
 // What a checkpoint says of itself: config.json and generation_config.json as plain structs,
-// validated once. One type serves glm_moe_dsa, deepseek_v32 and glm4_moe_lite with grafted indexers.
+// validated once. One type serves glm_moe_dsa, deepseek_v32 and glm4_moe_lite with grafted
+// indexers.
 
 #include <cstdint>
 #include <optional>
@@ -39,7 +40,8 @@ struct ModelConfig {
   int index_n_heads = 0;
   int index_head_dim = 0;
   int index_topk = 0;
-  // Half-split pairs (j, j + d/2) in the indexer for deepseek_v32, interleaved (2j, 2j+1) otherwise.
+  // Half-split pairs (j, j + d/2) in the indexer for deepseek_v32, interleaved (2j, 2j+1)
+  // otherwise.
   bool indexer_rope_interleaved = true;
   int intermediate_size = 0;
   int moe_intermediate_size = 0;

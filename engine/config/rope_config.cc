@@ -49,8 +49,8 @@ absl::StatusOr<RopeSpelling> ParseSpelling(const json& object, const char* name,
                                            int64_t max_position_embeddings) {
   for (const auto& [key, value] : object.items()) {
     if (value.is_object()) {
-      return absl::UnimplementedError(absl::StrCat("config.json: ", name, ": ", Quoted(key),
-                                                   ": parameters per kind of layer"));
+      return absl::UnimplementedError(
+          absl::StrCat("config.json: ", name, ": ", Quoted(key), ": parameters per kind of layer"));
     }
   }
   JsonFields fields(object, absl::StrCat("config.json: ", name));
@@ -59,7 +59,8 @@ absl::StatusOr<RopeSpelling> ParseSpelling(const json& object, const char* name,
   const std::optional<std::string> new_name = fields.OptionalString("rope_type");
   const std::optional<std::string> old_name = fields.OptionalString("type");
   if (new_name && old_name && *new_name != *old_name) {
-    fields.Fail("type", absl::StrCat(Quoted(*old_name), " contradicts rope_type ", Quoted(*new_name)));
+    fields.Fail("type",
+                absl::StrCat(Quoted(*old_name), " contradicts rope_type ", Quoted(*new_name)));
   }
   const std::string type = new_name ? *new_name : old_name.value_or("default");
   if (type == "yarn") {
@@ -90,12 +91,12 @@ absl::Status ParseRope(const json& document, ModelConfig& config) {
 
   RopeSpelling chosen;
   if (parameters != nullptr) {
-    ASSIGN_OR_RETURN(chosen, ParseSpelling(*parameters, "rope_parameters",
-                                           config.max_position_embeddings));
+    ASSIGN_OR_RETURN(chosen,
+                     ParseSpelling(*parameters, "rope_parameters", config.max_position_embeddings));
   }
   if (scaling != nullptr) {
-    ASSIGN_OR_RETURN(const RopeSpelling old, ParseSpelling(*scaling, "rope_scaling",
-                                                           config.max_position_embeddings));
+    ASSIGN_OR_RETURN(const RopeSpelling old,
+                     ParseSpelling(*scaling, "rope_scaling", config.max_position_embeddings));
     const bool both = parameters != nullptr;
     const bool same_yarn = chosen.yarn.has_value() == old.yarn.has_value() &&
                            (!old.yarn || Equal(*chosen.yarn, *old.yarn));
@@ -107,8 +108,8 @@ absl::Status ParseRope(const json& document, ModelConfig& config) {
     if (old.theta) chosen.theta = old.theta;
   }
   if (chosen.theta && top_theta && *chosen.theta != *top_theta) {
-    return absl::InvalidArgumentError(absl::StrCat("config.json: rope_theta: ", *top_theta,
-                                                   " contradicts rope_parameters' ", *chosen.theta));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "config.json: rope_theta: ", *top_theta, " contradicts rope_parameters' ", *chosen.theta));
   }
   config.rope_theta = chosen.theta ? *chosen.theta : top_theta.value_or(kDefaultTheta);
   config.yarn = chosen.yarn;

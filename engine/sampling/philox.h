@@ -1,7 +1,7 @@
 #pragma once
-// Philox4x32-10: random numbers from a counter, without state. The draw for token i needs only (seed, i),
-// so that a request resumed on another worker goes on with the numbers it would have had.
-// Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+// Philox4x32-10: random numbers from a counter, without state. The draw for token i needs only
+// (seed, i), so that a request resumed on another worker goes on with the numbers it would have
+// had. Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
 #include <array>
 #include <cstdint>

@@ -91,8 +91,8 @@ int32_t Sampler::Choose(std::span<const float> logits, const SamplingParams& par
   return candidates_.back().token_id;  // target rounded up to the total
 }
 
-// Min-p is a threshold relative to the best token, which top-k never removes: the two commute, and a
-// threshold first leaves top-k less to order. Candidates stand in the order of ids.
+// Min-p is a threshold relative to the best token, which top-k never removes: the two commute, and
+// a threshold first leaves top-k less to order. Candidates stand in the order of ids.
 void Sampler::GatherCandidates(const SamplingParams& params) {
   const double best = *std::max_element(penalised_.begin(), penalised_.end());
   candidates_.clear();
@@ -105,7 +105,8 @@ void Sampler::GatherCandidates(const SamplingParams& params) {
   LECTERN_CHECK(!candidates_.empty());  // the best one's weight is 1
 }
 
-// Sorted, since the draw walks the candidates in order and must not depend on how a library selects.
+// Sorted, since the draw walks the candidates in order and must not depend on how a library
+// selects.
 void Sampler::KeepTopK(int top_k) {
   const size_t kept = std::min(static_cast<size_t>(top_k), candidates_.size());
   std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(kept),
@@ -124,7 +125,8 @@ void Sampler::KeepTopP(double top_p) {
     if (kept == sorted) {
       sorted = std::min(candidates_.size(), std::max<size_t>(256, 4 * sorted));
       std::partial_sort(candidates_.begin() + static_cast<ptrdiff_t>(kept),
-                        candidates_.begin() + static_cast<ptrdiff_t>(sorted), candidates_.end(), Before);
+                        candidates_.begin() + static_cast<ptrdiff_t>(sorted), candidates_.end(),
+                        Before);
     }
     reached += candidates_[kept].weight;
     if (reached >= top_p * total) {
@@ -153,7 +155,8 @@ void Sampler::AddLogprobs(std::span<const float> logits, int num_top, SampledTok
     const float logit_b = logits[static_cast<size_t>(b)];
     return logit_a != logit_b ? logit_a > logit_b : a < b;
   };
-  std::partial_sort(order_.begin(), order_.begin() + static_cast<ptrdiff_t>(wanted), order_.end(), before);
+  std::partial_sort(order_.begin(), order_.begin() + static_cast<ptrdiff_t>(wanted), order_.end(),
+                    before);
   token.top_logprobs.reserve(wanted);
   for (size_t i = 0; i < wanted; ++i) token.top_logprobs.push_back({order_[i], logprob(order_[i])});
 }

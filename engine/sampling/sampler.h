@@ -17,22 +17,24 @@ struct TokenLogprob {
   float logprob = 0.0F;
 };
 
-// Log-probabilities are those of the model: log-softmax of the row as it came, before any penalty or
-// temperature, computed in double.
+// Log-probabilities are those of the model: log-softmax of the row as it came, before any penalty
+// or temperature, computed in double.
 struct SampledToken {
   int32_t token_id = 0;
-  std::optional<float> logprob;            // with SamplingParams::logprobs >= 0
-  std::vector<TokenLogprob> top_logprobs;  // best first, lower id where equal; at most the vocabulary
+  std::optional<float> logprob;  // with SamplingParams::logprobs >= 0
+  std::vector<TokenLogprob>
+      top_logprobs;  // best first, lower id where equal; at most the vocabulary
 };
 
-// Holds scratch of the vocabulary's size, grown once and reused; results depend on the arguments alone.
-// One thread at a time.
+// Holds scratch of the vocabulary's size, grown once and reused; results depend on the arguments
+// alone. One thread at a time.
 class Sampler {
  public:
-  // logits [vocab_size] of the position before the new token; history: prompt and generated tokens, read
-  // for the repetition penalty only; index: of the new token, 0-based among the generated ones.
-  // InvalidArgument: `params` (as Validate), an empty row, a history token outside it, a negative index.
-  // DataLoss: the row holds NaN or +infinity, or no finite value (weights or cache are damaged).
+  // logits [vocab_size] of the position before the new token; history: prompt and generated tokens,
+  // read for the repetition penalty only; index: of the new token, 0-based among the generated
+  // ones. InvalidArgument: `params` (as Validate), an empty row, a history token outside it, a
+  // negative index. DataLoss: the row holds NaN or +infinity, or no finite value (weights or cache
+  // are damaged).
   absl::StatusOr<SampledToken> Sample(std::span<const float> logits, const SamplingParams& params,
                                       std::span<const int32_t> history, int64_t index);
 

@@ -21,8 +21,8 @@ struct SamplingParams {
 // Best tokens that one event may carry: an answer's log-probabilities must not outweigh the answer.
 inline constexpr int kMaxLogprobs = 100;
 
-// InvalidArgument names the field and its bounds. Repetition penalties lie within [1e-6, 1e6], so that
-// no penalised logit overflows.
+// InvalidArgument names the field and its bounds. Repetition penalties lie within [1e-6, 1e6], so
+// that no penalised logit overflows.
 absl::Status Validate(const SamplingParams& params);
 
 }  // namespace lectern::sampling

@@ -92,8 +92,9 @@ absl::Status DirectoryCheckpoint::LoadShards(const std::string& index_path) {
     }
     const auto found = file->tensors().find(name);
     if (found == file->tensors().end()) {
-      return absl::InvalidArgumentError(absl::StrCat(index_path, ": places tensor ", Quoted(name), " in ",
-                                                     Quoted(file_name), ", which lacks it"));
+      return absl::InvalidArgumentError(absl::StrCat(index_path, ": places tensor ", Quoted(name),
+                                                     " in ", Quoted(file_name),
+                                                     ", which lacks it"));
     }
     tensors_.emplace(name, &found->second);
   }
@@ -134,7 +135,8 @@ absl::StatusOr<std::vector<float>> DirectoryCheckpoint::ReadFloat(
   if (batches == 1) return ReadRows(*this, name, tensor, {0, 0, rows});
   auto end = values.begin();
   for (int64_t batch = 0; batch < batches; ++batch) {
-    ASSIGN_OR_RETURN(const std::vector<float> matrix, ReadRows(*this, name, tensor, {batch, 0, rows}));
+    ASSIGN_OR_RETURN(const std::vector<float> matrix,
+                     ReadRows(*this, name, tensor, {batch, 0, rows}));
     end = std::copy(matrix.begin(), matrix.end(), end);
   }
   return values;
@@ -153,7 +155,8 @@ base::Sha256Digest DirectoryCheckpoint::Fingerprint() const {
   return fingerprint_;
 }
 
-// Every variable-length part is preceded by its length: no two checkpoints run together to the same bytes.
+// Every variable-length part is preceded by its length: no two checkpoints run together to the same
+// bytes.
 base::Sha256Digest DirectoryCheckpoint::ComputeFingerprint() const {
   base::Sha256 hash;
   const auto add_number = [&hash](uint64_t number) {

@@ -32,25 +32,26 @@ absl::StatusOr<StoredTensor> FindScale(const Checkpoint& checkpoint, std::string
   const std::string scale_name = ScaleName(name);
   ASSIGN_OR_RETURN(StoredTensor scale, checkpoint.Find(scale_name));
   if (!IsWeightDtype(scale.dtype) || scale.dtype == Dtype::kF8E4m3) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", Quoted(scale_name), ": scales of dtype ",
-                                                   base::ToAbsl(DtypeName(scale.dtype))));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor ", Quoted(scale_name), ": scales of dtype ", base::ToAbsl(DtypeName(scale.dtype))));
   }
   RETURN_IF_ERROR(CheckShape(scale_name, scale, ScaleShape(weight)));
   return scale;
 }
 
-// Multiplies rows that begin at `row_begin` of one matrix by its scales [blocks_of_rows, blocks_of_cols].
+// Multiplies rows that begin at `row_begin` of one matrix by its scales [blocks_of_rows,
+// blocks_of_cols].
 void ApplyScales(std::span<const float> scales, int64_t row_begin, int64_t cols,
                  std::span<float> values) {
   const int64_t blocks_in_row = NumBlocks(cols);
   const int64_t num_rows = std::ssize(values) / cols;
   for (int64_t row = 0; row < num_rows; ++row) {
-    const float* row_scales =
-        scales.data() + (row_begin + row) / kScaleBlock * blocks_in_row;
+    const float* row_scales = scales.data() + (row_begin + row) / kScaleBlock * blocks_in_row;
     float* row_values = values.data() + row * cols;
     for (int64_t block = 0; block < blocks_in_row; ++block) {
       const int64_t end = std::min((block + 1) * kScaleBlock, cols);
-      for (int64_t col = block * kScaleBlock; col < end; ++col) row_values[col] *= row_scales[block];
+      for (int64_t col = block * kScaleBlock; col < end; ++col)
+        row_values[col] *= row_scales[block];
     }
   }
 }
@@ -107,7 +108,8 @@ absl::StatusOr<std::vector<float>> ReadRows(const Checkpoint& checkpoint, std::s
   const size_t scale_bytes = scales_per_matrix * static_cast<size_t>(DtypeBytes(scale.dtype));
   std::vector<float> scales(scales_per_matrix);
   WidenToFloat(scale.dtype,
-               scale.data.subspan(static_cast<size_t>(range.batch) * scale_bytes, scale_bytes), scales);
+               scale.data.subspan(static_cast<size_t>(range.batch) * scale_bytes, scale_bytes),
+               scales);
   ApplyScales(scales, range.row_begin, cols, values);
   return values;
 }

@@ -14,7 +14,8 @@ namespace lectern::weights {
 
 inline constexpr int64_t kScaleBlock = 128;
 
-// Rows [row_begin, row_begin + num_rows) of matrix `batch` of a tensor seen as [batches, rows, cols].
+// Rows [row_begin, row_begin + num_rows) of matrix `batch` of a tensor seen as [batches, rows,
+// cols].
 struct RowRange {
   int64_t batch = 0;
   int64_t row_begin = 0;
@@ -24,13 +25,13 @@ struct RowRange {
 // Name of the scales beside an FP8 tensor.
 std::string ScaleName(std::string_view weight_name);
 
-// OK where `weight` can be widened: a weight dtype and, for FP8, at least two dimensions and scales of the
-// right shape and dtype in `checkpoint`. InvalidArgument and NotFound name the tensor.
+// OK where `weight` can be widened: a weight dtype and, for FP8, at least two dimensions and scales
+// of the right shape and dtype in `checkpoint`. InvalidArgument and NotFound name the tensor.
 absl::Status CheckWeight(const Checkpoint& checkpoint, std::string_view name,
                          const StoredTensor& weight);
 
-// The rows as float32, [num_rows, cols]. The range must lie inside the tensor, which has two dimensions or
-// three. Errors as CheckWeight.
+// The rows as float32, [num_rows, cols]. The range must lie inside the tensor, which has two
+// dimensions or three. Errors as CheckWeight.
 absl::StatusOr<std::vector<float>> ReadRows(const Checkpoint& checkpoint, std::string_view name,
                                             const StoredTensor& weight, RowRange range);
 

@@ -13,11 +13,11 @@ struct DtypeRow {
 
 // In the order of the enum, which DtypeName and DtypeBytes rely on.
 constexpr DtypeRow kRows[] = {
-    {Dtype::kF32, "F32", 4},         {Dtype::kBf16, "BF16", 2},       {Dtype::kF16, "F16", 2},
-    {Dtype::kF8E4m3, "F8_E4M3", 1},  {Dtype::kU8, "U8", 1},           {Dtype::kI32, "I32", 4},
-    {Dtype::kI64, "I64", 8},         {Dtype::kF64, "F64", 8},         {Dtype::kBool, "BOOL", 1},
-    {Dtype::kI8, "I8", 1},           {Dtype::kI16, "I16", 2},         {Dtype::kU16, "U16", 2},
-    {Dtype::kU32, "U32", 4},         {Dtype::kU64, "U64", 8},         {Dtype::kF8E5m2, "F8_E5M2", 1},
+    {Dtype::kF32, "F32", 4},        {Dtype::kBf16, "BF16", 2}, {Dtype::kF16, "F16", 2},
+    {Dtype::kF8E4m3, "F8_E4M3", 1}, {Dtype::kU8, "U8", 1},     {Dtype::kI32, "I32", 4},
+    {Dtype::kI64, "I64", 8},        {Dtype::kF64, "F64", 8},   {Dtype::kBool, "BOOL", 1},
+    {Dtype::kI8, "I8", 1},          {Dtype::kI16, "I16", 2},   {Dtype::kU16, "U16", 2},
+    {Dtype::kU32, "U32", 4},        {Dtype::kU64, "U64", 8},   {Dtype::kF8E5m2, "F8_E5M2", 1},
     {Dtype::kF8E8m0, "F8_E8M0", 1},
 };
 

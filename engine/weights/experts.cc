@@ -70,8 +70,8 @@ absl::StatusOr<StoredTensor> FindExpert(const Checkpoint& checkpoint, int layer,
   return slice;
 }
 
-absl::StatusOr<std::vector<float>> ReadExpertFloat(const Checkpoint& checkpoint, int layer, int expert,
-                                                   ExpertMatrix matrix) {
+absl::StatusOr<std::vector<float>> ReadExpertFloat(const Checkpoint& checkpoint, int layer,
+                                                   int expert, ExpertMatrix matrix) {
   ASSIGN_OR_RETURN(const ExpertLocation location, Locate(checkpoint, layer, expert, matrix));
   return ReadRows(checkpoint, location.name, location.tensor, location.rows);
 }

@@ -40,14 +40,14 @@ absl::Status CheckExtents(const std::vector<HeaderEntry>& entries, int64_t data_
   for (const HeaderEntry& entry : entries) {
     if (entry.begin > entry.end || entry.end > data_bytes) {
       return absl::InvalidArgumentError(
-          absl::StrCat("tensor ", Quoted(entry.name), ": data_offsets [", entry.begin, ", ", entry.end,
-                       "] lie outside the ", data_bytes, " bytes of data"));
+          absl::StrCat("tensor ", Quoted(entry.name), ": data_offsets [", entry.begin, ", ",
+                       entry.end, "] lie outside the ", data_bytes, " bytes of data"));
     }
     ASSIGN_OR_RETURN(const int64_t bytes, BytesOf(entry));
     if (bytes != entry.end - entry.begin) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", Quoted(entry.name), ": ", entry.end - entry.begin, " bytes, but shape ",
-          ShapeString(entry.shape), " needs ", bytes));
+      return absl::InvalidArgumentError(absl::StrCat("tensor ", Quoted(entry.name), ": ",
+                                                     entry.end - entry.begin, " bytes, but shape ",
+                                                     ShapeString(entry.shape), " needs ", bytes));
     }
   }
   return absl::OkStatus();
@@ -88,8 +88,8 @@ absl::StatusOr<int64_t> HeaderLength(std::span<const std::byte> file) {
         absl::StrCat("header of ", length, " bytes, more than the ", kMaxHeaderBytes, " allowed"));
   }
   if (length > file.size() - kLengthBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("cut off: header of ", length, " bytes in a file of ",
-                                                   file.size(), " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cut off: header of ", length, " bytes in a file of ", file.size(), " bytes"));
   }
   return static_cast<int64_t>(length);
 }

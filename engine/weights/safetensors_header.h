@@ -1,5 +1,6 @@
 #pragma once
-// The JSON header of a safetensors file, alone: names, dtypes, shapes, offsets, as they stand there.
+// The JSON header of a safetensors file, alone: names, dtypes, shapes, offsets, as they stand
+// there.
 
 #include <cstdint>
 #include <string>
@@ -19,8 +20,9 @@ struct HeaderEntry {
   int64_t end = 0;
 };
 
-// Entries in the order of the header; `__metadata__` is checked and dropped. Read event by event, so that a
-// header of 100 MB costs no tree of JSON values. Offsets are not compared with anything here.
+// Entries in the order of the header; `__metadata__` is checked and dropped. Read event by event,
+// so that a header of 100 MB costs no tree of JSON values. Offsets are not compared with anything
+// here.
 absl::StatusOr<std::vector<HeaderEntry>> ParseSafetensorsHeader(std::string_view header);
 
 }  // namespace lectern::weights

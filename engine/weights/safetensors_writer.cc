@@ -68,7 +68,8 @@ absl::Status WriteFile(const std::string& path, const std::string& preamble,
 
 }  // namespace
 
-TensorToWrite F32Tensor(std::string name, std::vector<int64_t> shape, std::span<const float> values) {
+TensorToWrite F32Tensor(std::string name, std::vector<int64_t> shape,
+                        std::span<const float> values) {
   return {std::move(name), Dtype::kF32, std::move(shape), std::as_bytes(values)};
 }
 
@@ -87,7 +88,8 @@ absl::StatusOr<std::string> SafetensorsPreamble(std::vector<TensorToWrite>& tens
   for (const TensorToWrite& tensor : tensors) {
     RETURN_IF_ERROR(CheckTensor(tensor));
     if (header.contains(tensor.name)) {
-      return absl::InvalidArgumentError(absl::StrCat("tensor ", Quoted(tensor.name), " occurs twice"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor ", Quoted(tensor.name), " occurs twice"));
     }
     header[tensor.name] = EntryOf(tensor, begin);
     begin += std::ssize(tensor.data);

@@ -42,7 +42,8 @@ absl::StatusOr<std::map<std::string, std::string, std::less<>>> ParseShardIndex(
     }
     files.insert(*name);
     if (files.size() > kMaxShards) {
-      return absl::InvalidArgumentError(absl::StrCat("weight_map: more than ", kMaxShards, " files"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("weight_map: more than ", kMaxShards, " files"));
     }
     shards.emplace(tensor, *name);
   }

@@ -10,8 +10,8 @@
 
 namespace lectern::weights {
 
-// One tensor as stored, row major and little-endian; `data` points into the mapping and lives as long as
-// the file object. No alignment is promised.
+// One tensor as stored, row major and little-endian; `data` points into the mapping and lives as
+// long as the file object. No alignment is promised.
 struct StoredTensor {
   Dtype dtype = Dtype::kF32;
   std::vector<int64_t> shape;

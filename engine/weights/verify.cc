@@ -59,21 +59,20 @@ void CountUnused(const Checkpoint& checkpoint, const std::set<std::string>& used
     }
   }
   if (num_unknown > 0) {
-    report.warnings.push_back(absl::StrCat(num_unknown, " tensors are not of this model, for example ",
-                                           Quoted(example)));
+    report.warnings.push_back(
+        absl::StrCat(num_unknown, " tensors are not of this model, for example ", Quoted(example)));
   }
 }
 
 }  // namespace
 
-absl::StatusOr<CheckpointReport> VerifyCheckpoint(const Checkpoint& checkpoint,
-                                                  const config::IndexCacheOverride& override_fields) {
+absl::StatusOr<CheckpointReport> VerifyCheckpoint(
+    const Checkpoint& checkpoint, const config::IndexCacheOverride& override_fields) {
   const config::ModelConfig& config = checkpoint.config();
   CheckpointReport report;
-  ASSIGN_OR_RETURN(report.policy,
-                   config::MakeIndexCachePolicy(config.num_hidden_layers, config.index_cache,
-                                                override_fields, checkpoint.LayersWithIndexer(),
-                                                &report.warnings));
+  ASSIGN_OR_RETURN(report.policy, config::MakeIndexCachePolicy(
+                                      config.num_hidden_layers, config.index_cache, override_fields,
+                                      checkpoint.LayersWithIndexer(), &report.warnings));
   const auto fused = [&checkpoint](int layer) { return HasFusedExperts(checkpoint, layer); };
   std::set<std::string> used;
   RETURN_IF_ERROR(

@@ -1,5 +1,6 @@
-// Bytes from outside as config.json and generation_config.json (split at the first NUL), then the schedule
-// rule over what came out: any accepted config has one entry a layer and a schedule or a typed refusal.
+// Bytes from outside as config.json and generation_config.json (split at the first NUL), then the
+// schedule rule over what came out: any accepted config has one entry a layer and a schedule or a
+// typed refusal.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,8 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto num_layers = static_cast<size_t>(config->num_hidden_layers);
   LECTERN_CHECK(config->moe_layers.size() == num_layers);
   std::vector<std::string> warnings;
-  const auto policy = lectern::config::MakeIndexCachePolicy(
-      config->num_hidden_layers, config->index_cache, {}, std::vector<bool>(num_layers, true), &warnings);
+  const auto policy =
+      lectern::config::MakeIndexCachePolicy(config->num_hidden_layers, config->index_cache, {},
+                                            std::vector<bool>(num_layers, true), &warnings);
   if (policy.ok()) {
     LECTERN_CHECK(policy->full.size() == num_layers && policy->full[0]);
     LECTERN_CHECK(policy->source_layer(policy->num_layers() - 1) >= 0);

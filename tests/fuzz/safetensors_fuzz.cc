@@ -1,5 +1,6 @@
-// Bytes from outside as a safetensors file, as a bare header and as a shard index. The first byte chooses,
-// so that one corpus serves the three. Whatever parses must also be readable to its last byte.
+// Bytes from outside as a safetensors file, as a bare header and as a shard index. The first byte
+// chooses, so that one corpus serves the three. Whatever parses must also be readable to its last
+// byte.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,7 @@
 #pragma once
-// Inputs for the fuzz entries without libFuzzer: a good input, cut at many lengths and changed at random.
-// Runs in every build, so that the entries cannot rot and a plain build sees some of the faults.
+// Inputs for the fuzz entries without libFuzzer: a good input, cut at many lengths and changed at
+// random. Runs in every build, so that the entries cannot rot and a plain build sees some of the
+// faults.
 
 #include <cstddef>
 #include <cstdint>

@@ -72,8 +72,8 @@ TEST(IndexCachePolicyTest, OffsetOneIsPlainModulo) {
   EXPECT_THAT(FullLayers(*policy), ElementsAre(0, 4, 8, 12, 16));
 }
 
-// GLM-5.2 publishes freq 4, offset 3 over 78 layers; its indexer_types lists 21 full and 57 shared. Another
-// engine's reading, max(i - offset, 0), would make 0-3 Full.
+// GLM-5.2 publishes freq 4, offset 3 over 78 layers; its indexer_types lists 21 full and 57 shared.
+// Another engine's reading, max(i - offset, 0), would make 0-3 Full.
 TEST(IndexCachePolicyTest, Glm52HasTwentyOneFullLayers) {
   const auto policy = Make(78, Frequency(4, 3));
   ASSERT_TRUE(policy.ok()) << policy.status();
@@ -168,7 +168,8 @@ TEST(IndexCachePolicyTest, OverrideBeatsTheFile) {
   IndexCacheFields fields;
   fields.indexer_types = {true, true, true, true};
   std::vector<std::string> warnings;
-  EXPECT_EQ(PatternOf(Make(4, fields, Override("FSFS", std::nullopt, std::nullopt), &warnings)), "FSFS");
+  EXPECT_EQ(PatternOf(Make(4, fields, Override("FSFS", std::nullopt, std::nullopt), &warnings)),
+            "FSFS");
   EXPECT_EQ(warnings.size(), 1U);
   EXPECT_EQ(PatternOf(Make(6, {}, Override(std::nullopt, 3, std::nullopt))), "FFSSFS");
   EXPECT_EQ(PatternOf(Make(6, {}, Override(std::nullopt, 3, 1))), "FSSFSS");
@@ -180,7 +181,8 @@ TEST(IndexCachePolicyTest, ContradictoryOverridesAreRefused) {
   EXPECT_FALSE(Make(4, {}, Override("FSFS", 2, std::nullopt)).ok());
   EXPECT_THAT(Make(4, {}, Override(std::nullopt, std::nullopt, 2)).status().message(),
               HasSubstr("needs index_topk_freq"));
-  EXPECT_THAT(Make(4, {}, Override(std::nullopt, 0, std::nullopt)).status().message(), HasSubstr("index_topk_freq"));
+  EXPECT_THAT(Make(4, {}, Override(std::nullopt, 0, std::nullopt)).status().message(),
+              HasSubstr("index_topk_freq"));
   EXPECT_FALSE(Make(4, {}, Override(std::nullopt, 2, 0)).ok());
 }
 
@@ -192,15 +194,16 @@ TEST(IndexCachePolicyTest, UseIndexCacheFalseMakesEveryLayerFull) {
   EXPECT_EQ(PatternOf(Make(6, fields)), "FFSSSF");
   // Without weights for every layer it cannot be obeyed, and must not be ignored in silence.
   fields.use_index_cache = false;
-  const auto refused = MakeIndexCachePolicy(6, fields, {}, {true, true, false, true, true, false}, nullptr);
+  const auto refused =
+      MakeIndexCachePolicy(6, fields, {}, {true, true, false, true, true, false}, nullptr);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(refused.status().message(), HasSubstr("use_index_cache"));
   EXPECT_THAT(refused.status().message(), HasSubstr("2, 5"));
 }
 
 TEST(IndexCachePolicyTest, FullLayersWithoutWeightsAreNamed) {
-  const auto refused =
-      MakeIndexCachePolicy(6, Frequency(2, 1), {}, {true, false, true, false, false, false}, nullptr);
+  const auto refused = MakeIndexCachePolicy(6, Frequency(2, 1), {},
+                                            {true, false, true, false, false, false}, nullptr);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(refused.status().message(), HasSubstr(": 4"));
   // Weights that a Shared layer has beyond need are no fault.

@@ -17,24 +17,30 @@ using testing::HasSubstr;
 
 TEST(StrictJsonTest, RefusesWhatALenientParserLetsPass) {
   EXPECT_TRUE(ParseStrictJson(R"({"a": [1, {"b": null}], "b": {"a": 2}})").ok());
-  EXPECT_THAT(ParseStrictJson(R"({"a": 1, "a": 2})").status().message(), HasSubstr("'a' occurs twice"));
+  EXPECT_THAT(ParseStrictJson(R"({"a": 1, "a": 2})").status().message(),
+              HasSubstr("'a' occurs twice"));
   EXPECT_THAT(ParseStrictJson(R"([{"a": {"x": 1, "\u0078": 2}}])").status().message(),
               HasSubstr("'x' occurs twice"));
-  EXPECT_THAT(ParseStrictJson("{\"a\": 1,}").status().message(), HasSubstr("not valid JSON at byte"));
-  for (const char* const text : {"", "{", "[1, 2", "{} {}", "nul", "\"\xff\"", "1e999", "{'a': 1}"}) {
+  EXPECT_THAT(ParseStrictJson("{\"a\": 1,}").status().message(),
+              HasSubstr("not valid JSON at byte"));
+  for (const char* const text :
+       {"", "{", "[1, 2", "{} {}", "nul", "\"\xff\"", "1e999", "{'a': 1}"}) {
     EXPECT_EQ(ParseStrictJson(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
 }
 
 TEST(StrictJsonTest, DepthIsBounded) {
-  const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
   EXPECT_TRUE(ParseStrictJson(nested(64)).ok());
   EXPECT_THAT(ParseStrictJson(nested(65)).status().message(), HasSubstr("nested"));
   EXPECT_FALSE(ParseStrictJson(std::string(1 << 20, '[')).ok());
 }
 
 TEST(JsonFieldsTest, FirstFaultStaysAndNamesItsField) {
-  const auto document = ParseStrictJson(R"({"a": 5, "b": "x", "c": 1e3, "d": null, "e": 18446744073709551615})");
+  const auto document =
+      ParseStrictJson(R"({"a": 5, "b": "x", "c": 1e3, "d": null, "e": 18446744073709551615})");
   ASSERT_TRUE(document.ok());
   JsonFields fields(*document, "file.json");
   EXPECT_EQ(fields.RequiredInt("a", {1, 5}), 5);

@@ -228,8 +228,9 @@ TEST(ModelConfigTest, EveryDimensionIsRequiredPositiveAndBounded) {
     json config = Glm5();
     config.erase(field);
     ExpectRefused(config, field);
-    for (const json& value : {json(nullptr), json(0), json(-8), json(1LL << 40), json(1.5), json("8"),
-                              json(true), json(18446744073709551615ULL), json::array({8})}) {
+    for (const json& value :
+         {json(nullptr), json(0), json(-8), json(1LL << 40), json(1.5), json("8"), json(true),
+          json(18446744073709551615ULL), json::array({8})}) {
       ExpectRefused(With(Glm5(), field, value), field);
     }
   }
@@ -249,7 +250,8 @@ TEST(ModelConfigTest, ContradictionsAreNamed) {
   ExpectRefused(With(Glm5(), "tie_word_embeddings", 0), "tie_word_embeddings");
   ExpectRefused(With(Glm5(), "hidden_act", "gelu"), "hidden_act", absl::StatusCode::kUnimplemented);
   ExpectRefused(With(Glm5(), "mlp_bias", true), "mlp_bias", absl::StatusCode::kUnimplemented);
-  ExpectRefused(With(Glm5(), "model_type", "llama"), "model_type", absl::StatusCode::kUnimplemented);
+  ExpectRefused(With(Glm5(), "model_type", "llama"), "model_type",
+                absl::StatusCode::kUnimplemented);
   ExpectRefused(With(Glm5(), "model_type", nullptr), "model_type");
   ExpectRefused(With(DeepseekV32(), "quantization_config", {{"quant_method", "awq"}}), "awq",
                 absl::StatusCode::kUnimplemented);
@@ -258,8 +260,9 @@ TEST(ModelConfigTest, ContradictionsAreNamed) {
 }
 
 TEST(ModelConfigTest, MalformedTextIsRefused) {
-  for (const char* const text : {"", "[]", "7", "{", "{\"model_type\": \"glm_moe_dsa\"",
-                                 "{\"model_type\": \"glm_moe_dsa\", \"model_type\": \"glm_moe_dsa\"}"}) {
+  for (const char* const text :
+       {"", "[]", "7", "{", "{\"model_type\": \"glm_moe_dsa\"",
+        "{\"model_type\": \"glm_moe_dsa\", \"model_type\": \"glm_moe_dsa\"}"}) {
     const auto parsed = ParseModelConfig(text, "");
     EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(parsed.status().message(), HasSubstr("config.json")) << text;

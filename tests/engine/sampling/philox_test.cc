@@ -29,8 +29,8 @@ TEST(PhiloxTest, DrawsDependOnEveryBitOfSeedAndIndex) {
   EXPECT_NE(UniformDraw(1, 2 + (1ULL << 40)), draw);
 }
 
-// 16 cells, 15 degrees of freedom: chi-square passes 50 with probability 1e-5. The seed is fixed, so the
-// figure is the same on every run.
+// 16 cells, 15 degrees of freedom: chi-square passes 50 with probability 1e-5. The seed is fixed,
+// so the figure is the same on every run.
 TEST(PhiloxTest, DrawsAreUniform) {
   constexpr int kDraws = 160'000;
   constexpr int kCells = 16;

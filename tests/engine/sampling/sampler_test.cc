@@ -33,7 +33,8 @@ SamplingParams Hot(double temperature = 1.0) {
 }
 
 // How often each token comes over `draws` indices.
-std::map<int32_t, int> Counts(const std::vector<float>& logits, const SamplingParams& params, int draws) {
+std::map<int32_t, int> Counts(const std::vector<float>& logits, const SamplingParams& params,
+                              int draws) {
   std::map<int32_t, int> counts;
   Sampler sampler;
   for (int index = 0; index < draws; ++index) {
@@ -102,8 +103,9 @@ TEST(SamplerTest, FiltersKeepTheRightTokens) {
   EXPECT_THAT(Support(kRow, params), ElementsAre(1));
 }
 
-// top-k to {0.5, 0.25, 0.15}; min-p 0.4 of 0.5 cuts 0.15; of what is left 0.5 is 2/3, which reaches 0.6. Were
-// top-p taken before min-p, over {0.5, 0.25, 0.15}, 0.5 would be 0.556 and 0.25 would stay.
+// top-k to {0.5, 0.25, 0.15}; min-p 0.4 of 0.5 cuts 0.15; of what is left 0.5 is 2/3, which reaches
+// 0.6. Were top-p taken before min-p, over {0.5, 0.25, 0.15}, 0.5 would be 0.556 and 0.25 would
+// stay.
 TEST(SamplerTest, MinPComesBeforeTopP) {
   SamplingParams params = Hot();
   params.top_k = 3;
@@ -139,7 +141,8 @@ TEST(SamplerTest, TopPBeyondTheFirstSortedPiece) {
   SamplingParams params = Hot();
   params.top_p = 299.5 / 400;
   int32_t greatest = 0;
-  for (const auto& [token, count] : Counts(equal, params, 6000)) greatest = std::max(greatest, token);
+  for (const auto& [token, count] : Counts(equal, params, 6000))
+    greatest = std::max(greatest, token);
   EXPECT_EQ(greatest, 299);
 }
 
@@ -170,7 +173,8 @@ TEST(SamplerTest, SeedAndIndexAloneDecideTheDraw) {
   SamplingParams other = Hot();
   other.seed = 8;
   int equal = 0;
-  for (int index = 0; index < 50; ++index) equal += Pick(row, Hot(), index) == Pick(row, other, index);
+  for (int index = 0; index < 50; ++index)
+    equal += Pick(row, Hot(), index) == Pick(row, other, index);
   EXPECT_LT(equal, 10);
 }
 
@@ -231,7 +235,8 @@ TEST(SamplerTest, DamagedRowsAreErrors) {
     EXPECT_EQ(Sample(row, {}, {}, 0).status().code(), absl::StatusCode::kDataLoss);
     EXPECT_EQ(Sample(row, Hot(), {}, 0).status().code(), absl::StatusCode::kDataLoss);
   }
-  EXPECT_THAT(Sample(std::vector<float>{1, kNan}, {}, {}, 0).status().message(), HasSubstr("token 1"));
+  EXPECT_THAT(Sample(std::vector<float>{1, kNan}, {}, {}, 0).status().message(),
+              HasSubstr("token 1"));
   EXPECT_EQ(Sample({}, {}, {}, 0).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(Sample(kRow, {}, {}, -1).ok());
   SamplingParams params;
@@ -267,8 +272,8 @@ TEST(SamplingParamsTest, ValidateNamesTheField) {
   refused([](SamplingParams& p) { p.logprobs = kMaxLogprobs + 1; }, "logprobs");
 }
 
-// Random rows and settings: the token is in the row, greedy equals top_k 1, and one sampler's scratch from
-// rows of other lengths never shows.
+// Random rows and settings: the token is in the row, greedy equals top_k 1, and one sampler's
+// scratch from rows of other lengths never shows.
 TEST(SamplerTest, RandomRowsAgreeWithAFreshSampler) {
   const uint64_t seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -276,7 +281,8 @@ TEST(SamplerTest, RandomRowsAgreeWithAFreshSampler) {
   Sampler sampler;
   for (int round = 0; round < 300; ++round) {
     std::vector<float> row(1 + random() % 900);
-    for (float& logit : row) logit = static_cast<float>(static_cast<int>(random() % 4001) - 2000) / 200;
+    for (float& logit : row)
+      logit = static_cast<float>(static_cast<int>(random() % 4001) - 2000) / 200;
     SamplingParams params = Hot(0.1 + static_cast<double>(random() % 30) / 10);
     params.seed = random();
     params.top_k = static_cast<int>(random() % 3 == 0 ? random() % 1000 : 0);

@@ -177,8 +177,8 @@ TEST_F(CheckpointTest, FusedAndSingleExpertsAreReadAlike) {
   }
 }
 
-// Fused FP8: gate_up_proj is [3, 192, 160], scales [3, 2, 2]; up begins at row 96, so its first 32 rows are
-// scaled by row block 0 and the rest by row block 1.
+// Fused FP8: gate_up_proj is [3, 192, 160], scales [3, 2, 2]; up begins at row 96, so its first 32
+// rows are scaled by row block 0 and the rest by row block 1.
 TEST_F(CheckpointTest, FusedFp8ExpertsScaleByTheBlockOfTheFusedRow) {
   TinyCheckpoint tiny(true);
   for (const char* const name : {kGateUp, kDown}) {
@@ -195,7 +195,8 @@ TEST_F(CheckpointTest, FusedFp8ExpertsScaleByTheBlockOfTheFusedRow) {
       const int64_t fused_row = 96 + row;
       const int64_t block = expert * 4 + fused_row / 128 * 2 + col / 128;
       const float scale = std::ldexp(1.0F, static_cast<int>(block % 5) - 2);
-      const float stored = StoredValue(tiny.tensors[kGateUp], (expert * 192 + fused_row) * 160 + col);
+      const float stored =
+          StoredValue(tiny.tensors[kGateUp], (expert * 192 + fused_row) * 160 + col);
       ASSERT_EQ((*up)[static_cast<size_t>(row * 160 + col)], stored * scale) << row << " " << col;
     }
   }
@@ -204,7 +205,8 @@ TEST_F(CheckpointTest, FusedFp8ExpertsScaleByTheBlockOfTheFusedRow) {
   const auto whole = checkpoint->ReadFloat(kGateUp, shape);
   ASSERT_TRUE(whole.ok()) << whole.status();
   EXPECT_TRUE(std::equal(up->begin(), up->end(), whole->end() - 96 * 160));
-  EXPECT_THAT(FindExpert(*checkpoint, 1, 0, ExpertMatrix::kGate).status().message(), HasSubstr("FP8"));
+  EXPECT_THAT(FindExpert(*checkpoint, 1, 0, ExpertMatrix::kGate).status().message(),
+              HasSubstr("FP8"));
   EXPECT_FALSE(ReadExpertFloat(*checkpoint, 1, 3, ExpertMatrix::kGate).ok());
   EXPECT_FALSE(ReadExpertFloat(*checkpoint, 2, 0, ExpertMatrix::kGate).ok());
 }
@@ -242,7 +244,8 @@ TEST_F(CheckpointTest, IndexThatDisagreesWithItsShardsIsRefused) {
 }
 
 TEST_F(CheckpointTest, MissingFilesAreNotFound) {
-  EXPECT_EQ(Checkpoint::Open(scratch_.path() + "/nowhere").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Checkpoint::Open(scratch_.path() + "/nowhere").status().code(),
+            absl::StatusCode::kNotFound);
   std::ofstream(scratch_.path() + "/config.json") << TinyConfig();
   EXPECT_EQ(OpenStatus().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(OpenStatus().message(), HasSubstr("model.safetensors"));
@@ -271,8 +274,9 @@ TEST_F(CheckpointTest, VerifyNamesWhatIsMissingOrMisshapen) {
   for (const auto& [name, tensor] : TinyCheckpoint().tensors) {
     TinyCheckpoint tiny;
     tiny.tensors.erase(name);
-    EXPECT_THAT(VerifyStatus(tiny).message(),
-                HasSubstr(name == kWqB ? "index_topk_pattern makes layers Full" : "'" + name + "'"));
+    EXPECT_THAT(
+        VerifyStatus(tiny).message(),
+        HasSubstr(name == kWqB ? "index_topk_pattern makes layers Full" : "'" + name + "'"));
     tiny = TinyCheckpoint();
     tiny.AddF32(name, {3, 3});
     const absl::Status status = VerifyStatus(tiny);

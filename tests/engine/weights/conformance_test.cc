@@ -1,4 +1,5 @@
-// Every checkpoint of the conformance set opens, verifies and gives the schedule that its case.json names.
+// Every checkpoint of the conformance set opens, verifies and gives the schedule that its case.json
+// names.
 
 #include <gtest/gtest.h>
 

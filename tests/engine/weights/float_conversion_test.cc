@@ -39,9 +39,10 @@ TEST(FloatConversionTest, EveryF16IsItsDefinition) {
     const int exponent = static_cast<int>(bits >> 10) & 31;
     const int mantissa = static_cast<int>(bits & 1023);
     if (exponent == 31) continue;
-    const double magnitude = exponent == 0 ? std::ldexp(mantissa, -24)
-                                           : std::ldexp(1024 + mantissa, exponent - 25);
-    ASSERT_EQ(F16ToFloat(static_cast<uint16_t>(bits)), (bits & 0x8000) != 0 ? -magnitude : magnitude)
+    const double magnitude =
+        exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+    ASSERT_EQ(F16ToFloat(static_cast<uint16_t>(bits)),
+              (bits & 0x8000) != 0 ? -magnitude : magnitude)
         << bits;
   }
 }

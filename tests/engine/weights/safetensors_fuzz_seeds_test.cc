@@ -1,4 +1,5 @@
-// The fuzz entry of tests/fuzz/safetensors_fuzz.cc over a good file, header and index and many damaged ones.
+// The fuzz entry of tests/fuzz/safetensors_fuzz.cc over a good file, header and index and many
+// damaged ones.
 
 #include <gtest/gtest.h>
 
@@ -18,7 +19,8 @@ void RunEntry(char mode, const std::string& good) {
   SCOPED_TRACE(testing::Message() << "mode " << int{mode} << " seed " << seed);
   fuzz::RunSeededInputs(good, seed, 5000, [mode](const std::string& input) {
     const std::string chosen = mode + input;
-    EXPECT_EQ(LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(chosen.data()), chosen.size()), 0);
+    EXPECT_EQ(
+        LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(chosen.data()), chosen.size()), 0);
   });
 }
 
@@ -31,7 +33,9 @@ TEST(SafetensorsFuzzSeedsTest, DamagedInputsAreRefusedOrRead) {
   ASSERT_TRUE(preamble.ok()) << preamble.status();
   RunEntry(0, *preamble + std::string(18, '\x7f'));
   RunEntry(1, preamble->substr(8));
-  RunEntry(2, R"({"metadata":{"total_size":18},"weight_map":{"f":"a.safetensors","h":"b.safetensors"}})");
+  RunEntry(
+      2,
+      R"({"metadata":{"total_size":18},"weight_map":{"f":"a.safetensors","h":"b.safetensors"}})");
 }
 
 }  // namespace

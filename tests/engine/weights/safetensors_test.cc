@@ -56,7 +56,8 @@ TEST(SafetensorsTest, ReadsTensorsAndIgnoresMetadata) {
 TEST(SafetensorsTest, EmptyFileOfTensorsIsFine) { EXPECT_TRUE(Parse(FileOf("{}", "")).ok()); }
 
 TEST(SafetensorsTest, LengthLies) {
-  for (const char* const file : {"", "1234567", "\xff\xff\xff\xff\xff\xff\xff\xff", "\x05\0\0\0\0\0\0\0{}"}) {
+  for (const char* const file :
+       {"", "1234567", "\xff\xff\xff\xff\xff\xff\xff\xff", "\x05\0\0\0\0\0\0\0{}"}) {
     EXPECT_EQ(Parse(file).status().code(), absl::StatusCode::kInvalidArgument);
   }
   std::string over = FileOf("{}", "");
@@ -74,16 +75,19 @@ TEST(SafetensorsTest, HeaderLies) {
   ExpectRefused(R"({"a":1})", 0, "out of place");
   ExpectRefused(R"({"a":{}})", 0, "missing");
   ExpectRefused(R"({"a":{"dtype":"U8","shape":[1]}})", 1, "missing in tensor 'a'");
-  ExpectRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}})", 1, "unknown field 'x'");
+  ExpectRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}})", 1,
+                "unknown field 'x'");
   ExpectRefused(R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", 1, "dtype 'F4'");
-  ExpectRefused(R"({"a":{"dtype":7,"shape":[2],"data_offsets":[0,1]}})", 1, "out of place in tensor 'a'");
+  ExpectRefused(R"({"a":{"dtype":7,"shape":[2],"data_offsets":[0,1]}})", 1,
+                "out of place in tensor 'a'");
   ExpectRefused(R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1, "negative");
   ExpectRefused(R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})", 1, "not an integer");
   ExpectRefused(R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1, "out of place");
   ExpectRefused(R"({"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}})", 1, "out of place");
   ExpectRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})", 1, "two numbers");
   ExpectRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,1]}})", 1, "third offset");
-  ExpectRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,18446744073709551615]}})", 1, "64 bits");
+  ExpectRefused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,18446744073709551615]}})", 1,
+                "64 bits");
   ExpectRefused(R"({"__metadata__":{"a":1}})", 0, "out of place");
   ExpectRefused(R"({"__metadata__":[]})", 0, "out of place");
   ExpectRefused("{\"\xff\":{}}", 0, "not valid JSON");
@@ -110,8 +114,10 @@ TEST(SafetensorsTest, OffsetsMustTileTheData) {
   ExpectRefused(R"({"a":)" + entry(4, 0, 4) + "}", 5, "cover 4 of 5");
   ExpectRefused(R"({"a":)" + entry(4, 1, 5) + "}", 5, "gap");
   ExpectRefused(R"({"a":)" + entry(2, 0, 2) + R"(,"b":)" + entry(2, 3, 5) + "}", 5, "gap");
-  ExpectRefused(R"({"a":)" + entry(3, 0, 3) + R"(,"b":)" + entry(3, 2, 5) + "}", 5, "inside the tensor");
-  ExpectRefused(R"({"a":)" + entry(3, 0, 3) + R"(,"b":)" + entry(3, 0, 3) + "}", 3, "inside the tensor");
+  ExpectRefused(R"({"a":)" + entry(3, 0, 3) + R"(,"b":)" + entry(3, 2, 5) + "}", 5,
+                "inside the tensor");
+  ExpectRefused(R"({"a":)" + entry(3, 0, 3) + R"(,"b":)" + entry(3, 0, 3) + "}", 3,
+                "inside the tensor");
   ExpectRefused(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", 0,
                 "overflows");
   ExpectRefused(R"({"a":{"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0]}})", 0,
@@ -148,8 +154,8 @@ TEST_F(SafetensorsFileTest, WriterAndReaderAgree) {
   const std::vector<std::byte> bytes = {std::byte{9}};
   const TensorToWrite raw{"c.raw", Dtype::kU8, {1}, bytes};
   const std::string path = scratch_.path() + "/out.safetensors";
-  ASSERT_TRUE(WriteSafetensors(path, {I32Tensor("ids \"x\"\n", {2}, ints), raw,
-                                      F32Tensor("a", {2, 3}, floats)})
+  ASSERT_TRUE(WriteSafetensors(
+                  path, {I32Tensor("ids \"x\"\n", {2}, ints), raw, F32Tensor("a", {2, 3}, floats)})
                   .ok());
   const auto file = SafetensorsFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
@@ -166,7 +172,8 @@ TEST_F(SafetensorsFileTest, WriterAndReaderAgree) {
 
 TEST_F(SafetensorsFileTest, WriterIsDeterministicAndChecksItsInput) {
   const std::vector<float> values = {1, 2};
-  std::vector<TensorToWrite> forward = {F32Tensor("a", {2}, values), F32Tensor("b", {1, 2}, values)};
+  std::vector<TensorToWrite> forward = {F32Tensor("a", {2}, values),
+                                        F32Tensor("b", {1, 2}, values)};
   std::vector<TensorToWrite> backward = {forward[1], forward[0]};
   EXPECT_EQ(*SafetensorsPreamble(forward), *SafetensorsPreamble(backward));
   EXPECT_EQ(backward[0].name, "a");
@@ -175,7 +182,8 @@ TEST_F(SafetensorsFileTest, WriterIsDeterministicAndChecksItsInput) {
   std::vector<TensorToWrite> twice = {forward[0], forward[0]};
   EXPECT_THAT(SafetensorsPreamble(twice).status().message(), HasSubstr("occurs twice"));
   std::vector<TensorToWrite> short_data = {F32Tensor("a", {3}, values)};
-  EXPECT_THAT(SafetensorsPreamble(short_data).status().message(), HasSubstr("8 bytes for shape [3]"));
+  EXPECT_THAT(SafetensorsPreamble(short_data).status().message(),
+              HasSubstr("8 bytes for shape [3]"));
   const auto status = WriteSafetensors(scratch_.path() + "/no/such/file", forward);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
 }
@@ -187,10 +195,12 @@ TEST_F(SafetensorsFileTest, OpenNamesThePath) {
   const auto empty = SafetensorsFile::Open(path);
   EXPECT_EQ(empty.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(empty.status().message(), HasSubstr(path));
-  EXPECT_THAT(SafetensorsFile::Open(scratch_.path()).status().message(), HasSubstr("not a regular file"));
+  EXPECT_THAT(SafetensorsFile::Open(scratch_.path()).status().message(),
+              HasSubstr("not a regular file"));
 }
 
-// Cut at every length of its header and changed in every kind of byte: typed errors that name the file.
+// Cut at every length of its header and changed in every kind of byte: typed errors that name the
+// file.
 TEST_F(SafetensorsFileTest, CutAndFlippedFilesAreRefusedOrRead) {
   const std::vector<float> values(40, 1.0F);
   const std::string path = scratch_.path() + "/good.safetensors";
@@ -200,7 +210,8 @@ TEST_F(SafetensorsFileTest, CutAndFlippedFilesAreRefusedOrRead) {
   std::ifstream stream(path, std::ios::binary);
   const std::string good((std::istreambuf_iterator<char>(stream)), {});
   for (size_t length = 0; length < good.size(); ++length) {
-    EXPECT_EQ(Parse(good.substr(0, length)).status().code(), absl::StatusCode::kInvalidArgument) << length;
+    EXPECT_EQ(Parse(good.substr(0, length)).status().code(), absl::StatusCode::kInvalidArgument)
+        << length;
   }
   const uint64_t seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -227,8 +238,9 @@ TEST(ShardIndexTest, ReadsAndRefuses) {
   for (const char* const text : {"", "[]", "{}", R"({"weight_map":{}})", R"({"weight_map":[]})"}) {
     EXPECT_EQ(ParseShardIndex(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
-  for (const char* const file : {"\"../m.safetensors\"", "\"/etc/m.safetensors\"", "\"\"", "\"m.bin\"",
-                                 "\".safetensors\"", "\"x\\u0000.safetensors\"", "7", "null"}) {
+  for (const char* const file :
+       {"\"../m.safetensors\"", "\"/etc/m.safetensors\"", "\"\"", "\"m.bin\"", "\".safetensors\"",
+        "\"x\\u0000.safetensors\"", "7", "null"}) {
     const auto bad = ParseShardIndex(std::string(R"({"weight_map":{"a":)") + file + "}}");
     EXPECT_THAT(bad.status().message(), HasSubstr("'a'")) << file;
   }

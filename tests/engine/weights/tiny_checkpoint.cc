@@ -41,7 +41,7 @@ void AppendAs(std::vector<std::byte>& bytes, Dtype dtype, float value) {
   if (dtype == Dtype::kF32) return Append(bytes, value);
   auto [entry, is_new] = known.try_emplace({dtype, value}, uint16_t{0});
   if (is_new) {
-    entry->second = dtype == Dtype::kBf16   ? Narrow<uint16_t>(value, Bf16ToFloat)
+    entry->second = dtype == Dtype::kBf16  ? Narrow<uint16_t>(value, Bf16ToFloat)
                     : dtype == Dtype::kF16 ? Narrow<uint16_t>(value, F16ToFloat)
                                            : Narrow<uint8_t>(value, F8E4m3ToFloat);
   }
@@ -87,7 +87,8 @@ TinyCheckpoint::TinyCheckpoint(bool fused_experts, const nlohmann::json& config_
 float StoredValue(const OwnedTensor& tensor, int64_t index) {
   float value = 0;
   const auto size = static_cast<size_t>(DtypeBytes(tensor.dtype));
-  WidenToFloat(tensor.dtype, std::span(tensor.bytes).subspan(static_cast<size_t>(index) * size, size),
+  WidenToFloat(tensor.dtype,
+               std::span(tensor.bytes).subspan(static_cast<size_t>(index) * size, size),
                {&value, 1});
   return value;
 }

@@ -14,8 +14,8 @@
 
 namespace lectern::weights {
 
-// Two layers, the first dense, the second MoE and Shared. Widths are no multiples of 128, and the border
-// between gate and up in a fused tensor (row 96) lies inside a scale block.
+// Two layers, the first dense, the second MoE and Shared. Widths are no multiples of 128, and the
+// border between gate and up in a fused tensor (row 96) lies inside a scale block.
 nlohmann::json TinyConfig();
 
 struct OwnedTensor {
@@ -26,8 +26,8 @@ struct OwnedTensor {
 
 class TinyCheckpoint {
  public:
-  // Every tensor that TinyConfig's model needs, as F32. The value at flat index i of the tensor that
-  // is number n in ModelTensors is Value(n, i).
+  // Every tensor that TinyConfig's model needs, as F32. The value at flat index i of the tensor
+  // that is number n in ModelTensors is Value(n, i).
   explicit TinyCheckpoint(bool fused_experts = false, const nlohmann::json& config = TinyConfig());
 
   // Multiples of 1/8 in [-1, 0.875]: exact in every weight dtype.
@@ -36,7 +36,8 @@ class TinyCheckpoint {
   nlohmann::json config;
   std::map<std::string, OwnedTensor> tensors;
 
-  // Stores `name` anew as `dtype`. FP8 takes the values as they are; scales are added with AddScales.
+  // Stores `name` anew as `dtype`. FP8 takes the values as they are; scales are added with
+  // AddScales.
   void Convert(const std::string& name, Dtype dtype);
   // NAME_scale_inv as F32: the scale of block b (flat over the scale tensor) is 2^(b % 5 - 2).
   void AddScales(const std::string& name);
