@@ -68,6 +68,15 @@ void TakeAll(const float* scores, int64_t size, Candidates* out) {
   out->count = size;
 }
 
+void Emit(const Candidates& candidates, Threshold threshold, int64_t k, int32_t* out) {
+  for (int64_t i = 0, taken = 0; taken < k; ++i) {
+    const uint32_t key = candidates.keys[i];
+    if (key < threshold.value) continue;
+    if (key == threshold.value && threshold.num_equal-- <= 0) continue;
+    out[taken++] = candidates.positions[i];
+  }
+}
+
 #if defined(__x86_64__)
 
 // Below this the radix passes cost less than guessing.
@@ -111,6 +120,29 @@ LECTERN_TARGET_AVX512 void TakeFrom(const float* scores, int64_t size, float lea
   out->count = count;
 }
 
+// Positions of keys above the threshold, and of the first num_equal at it.
+LECTERN_TARGET_AVX512 void EmitAvx512(const Candidates& candidates, Threshold threshold, int64_t k,
+                                      int32_t* out) {
+  const __m512i bound = _mm512_set1_epi32(static_cast<int>(threshold.value));
+  for (int64_t i = 0, taken = 0; taken < k; i += 16) {
+    const int64_t left = std::min<int64_t>(16, candidates.count - i);
+    const auto valid = static_cast<__mmask16>((1U << left) - 1U);
+    const __m512i key = _mm512_loadu_si512(candidates.keys + i);
+    const __mmask16 above = _mm512_mask_cmpgt_epu32_mask(valid, key, bound);
+    uint32_t equal = _mm512_mask_cmpeq_epi32_mask(valid, key, bound);
+    while (__builtin_popcount(equal) > threshold.num_equal) {
+      equal &= ~(1U << (31 - __builtin_clz(equal)));  // the highest position loses
+    }
+    threshold.num_equal -= __builtin_popcount(equal);
+    const auto chosen = static_cast<__mmask16>(above | equal);
+    const int count = __builtin_popcount(chosen);
+    const __m512i position = _mm512_loadu_si512(candidates.positions + i);
+    _mm512_mask_storeu_epi32(out + taken, static_cast<__mmask16>((1U << count) - 1U),
+                             _mm512_maskz_compress_epi32(chosen, position));
+    taken += count;
+  }
+}
+
 #endif
 
 }  // namespace
@@ -134,14 +166,11 @@ void SelectTopk(const float* scores, int64_t size, int64_t k, Isa isa, void* scr
   if (candidates.count < k) TakeAll(scores, size, &candidates);
   std::memcpy(shrinking, candidates.keys,
               static_cast<size_t>(candidates.count) * sizeof(uint32_t));
-  Threshold threshold = FindThreshold(shrinking, candidates.count, k);
-  int64_t taken = 0;
-  for (int64_t i = 0; taken < k; ++i) {
-    const uint32_t key = candidates.keys[i];
-    if (key < threshold.value) continue;
-    if (key == threshold.value && threshold.num_equal-- <= 0) continue;
-    out[taken++] = candidates.positions[i];
-  }
+  const Threshold threshold = FindThreshold(shrinking, candidates.count, k);
+#if defined(__x86_64__)
+  if (isa >= Isa::kAvx512) return EmitAvx512(candidates, threshold, k, out);
+#endif
+  Emit(candidates, threshold, k, out);
 }
 
 }  // namespace lectern::kernels::cpu
