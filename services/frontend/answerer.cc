@@ -188,7 +188,6 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     };
     const absl::StatusOr<RequestId> id = context_.worker.Submit(MakeRequest(), std::move(callbacks));
     if (absl::IsResourceExhausted(id.status())) {
-      context_.metrics.Add("lectern_admission_rejections_total", 1, {{"reason", "engine_queue"}});
       context_.pool.PostAfter(kSubmitRetry, [self = shared_from_this()] { self->Begin(); });
       return absl::OkStatus();
     }
@@ -214,7 +213,7 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     const bool first = !first_token_at_.has_value() && known_ == 0;
     for (const TimedToken& timed : tokens) {
       if (timed.token.index < known_ || text_->stopped() || IsStopToken(timed.token.token_id)) continue;
-      NoteTime(timed.at);
+      if (!first_token_at_) first_token_at_ = timed.at;
       delta.add_token_ids(timed.token.token_id);
       *delta.mutable_text() += text_->Push(timed.token.token_id);
       AddLogprobs(timed.token, delta);
@@ -226,16 +225,6 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     if (first) events.push_back(ProgressEvent(static_cast<int64_t>(task_.built->ids.size())));
     events.push_back(std::move(event));
     Store(std::move(events));
-  }
-
-  void NoteTime(nanoseconds at) {
-    if (!first_token_at_) {
-      first_token_at_ = at;
-    } else {
-      context_.metrics.Observe("lectern_inter_token_latency_seconds", base::Seconds(at - last_token_at_),
-                               {{"model", context_.worker.info().model_name}});
-    }
-    last_token_at_ = at;
   }
 
   void AddLogprobs(const TokenEvent& token, v1::AnswerEvent::TextDelta& delta) const {
@@ -283,11 +272,9 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     if (reason == FinishReason::kError) *answer.mutable_error() = common::ToRpcStatus(finished.status);
     FillUsage(finished, *answer.mutable_usage());
     RecordAnswer(context_.metrics, context_.worker.info().model_name,
-                 {.reason = reason,
-                  .usage = answer.usage(),
+                 {.usage = answer.usage(),
                   .has_first_token = first_token_at_.has_value() && known_ == 0,
-                  .e2e_seconds = base::Seconds(context_.clock.Now() - task_.accepted),
-                  .num_new_tokens = num_generated_ - known_});
+                  .e2e_seconds = base::Seconds(context_.clock.Now() - task_.accepted)});
     events.push_back(std::move(event));
     if (!Store(std::move(events))) return;
     over_ = true;
@@ -363,7 +350,6 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
   int64_t known_ = 0;          // tokens of an earlier run
   int64_t num_generated_ = 0;  // those and the new ones
   std::optional<nanoseconds> first_token_at_;
-  nanoseconds last_token_at_{0};
 };
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/base/clock.h"
+#include "engine/base/metrics.h"
 #include "lectern/v1/services.pb.h"
 #include "services/documents/document_store.h"
 #include "services/frontend/prompt_builder.h"

@@ -535,6 +535,7 @@ void SessionRunner::Stop() {
     if (stopped_) return;
     stopped_ = true;
     running.swap(running_);
+    freed_.notify_all();
   }
   for (const auto& [name, run] : running) {
     run->answer->Abandon();

@@ -68,7 +68,7 @@ void WarmRun::OnFinished(const Finished& finished) {
     usage.set_restore_seconds(finished.restore_seconds);
     usage.set_prefill_seconds(finished.prefill_seconds);
     news_.push_back(std::move(last));
-    changed = changed_;
+    changed = std::move(changed_);  // and with it whoever listened
   }
   changed();
 }
