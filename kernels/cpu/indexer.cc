@@ -1,7 +1,7 @@
 // Lightning indexer: scores by pages, then exact top-k, query by query.
 //
 // Queries of one sequence go in blocks; a block's scores ([queries, context] float32) are the only thing that
-// grows with the context, and each thread carves them once for the longest it has met. Each score is one chain
+// grows with the context (8 x 64K x 4 = 2 MiB a thread), carved once for the longest met. Each score is one chain
 // over the key's elements, then one over the heads, both ascending: it depends on query and key alone.
 
 #include "kernels/cpu/indexer.h"
@@ -83,14 +83,17 @@ int64_t Visible(const IndexerTopkArgs& args, int64_t token) {
   return int64_t{args.batch.positions[static_cast<size_t>(token)]} + 1;
 }
 
-// Scores of the block against every key that its last query sees; [count, stride].
-void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t num_pages, Isa isa, void* q,
-                float* scores) {
+int64_t NumPages(const IndexerTopkArgs& args, QueryBlock block) {
+  return (Visible(args, block.first + block.count - 1) + kPageSize - 1) / kPageSize;
+}
+
+int64_t QueryBytes(const IndexerTopkArgs& args) { return kQueryBlock * args.q.cols * 4; }
+
+// Scores of the block against the keys of pages [begin, end); [count, stride]. `q` is QueryBytes of scratch.
+void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t begin, int64_t end, Isa isa,
+                void* q, MatrixView<float> scores) {
   const ScorePageFn score = SelectScorePage(isa, args.pages.bf16);
   const int64_t width = args.q.cols;
-  const MatrixView<const float> weights{args.weights.row(block.first), block.count,
-                                        args.weights.cols, args.weights.stride};
-  const int64_t stride = num_pages * kPageSize;
   for (int64_t i = 0; i < block.count; ++i) {
     const float* source = args.q.row(block.first + i);
     if (args.pages.bf16) {
@@ -99,42 +102,63 @@ void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t num_pages
       std::copy(source, source + width, static_cast<float*>(q) + i * width);
     }
   }
+  const MatrixView<const float> weights{args.weights.row(block.first), block.count,
+                                        args.weights.cols, args.weights.stride};
   const int64_t sequence = args.batch.sequences[static_cast<size_t>(block.first)];
-  for (int64_t page = 0; page < num_pages; ++page) {
+  for (int64_t page = begin; page < end; ++page) {
     score({.q = q,
            .weights = weights,
            .queries = block.count,
            .heads = weights.cols,
            .dim = args.pages.row,
            .keys = SegmentOf(args.pages, PageOf(args.batch, sequence, page * kPageSize)),
-           .scores = scores + page * kPageSize,
-           .score_stride = stride});
+           .scores = scores.data + page * kPageSize,
+           .score_stride = scores.stride});
   }
 }
 
+// The choice of one query from its scores, which are not read where it sees topk keys or fewer.
+void SelectQuery(const IndexerTopkArgs& args, int64_t token, const float* scores, Isa isa,
+                 void* scratch) {
+  const int64_t visible = Visible(args, token);
+  int32_t* out = args.indices.row(token);
+  args.counts[static_cast<size_t>(token)] = static_cast<int32_t>(std::min(visible, args.topk));
+  if (visible > args.topk) {
+    SelectTopk(scores, visible, args.topk, isa, scratch, out);
+  } else {
+    for (int64_t s = 0; s < visible; ++s) out[s] = static_cast<int32_t>(s);
+  }
+}
+
+// A whole block on one thread.
 void SelectBlock(const IndexerTopkArgs& args, QueryBlock block, Stream& stream, int thread) {
-  const int64_t longest = Visible(args, block.first + block.count - 1);
-  if (longest > args.topk) {
-    const int64_t num_pages = (longest + kPageSize - 1) / kPageSize;
-    const int64_t stride = num_pages * kPageSize;
-    const int64_t q_bytes = kQueryBlock * args.q.cols * 4;
-    std::byte* scratch = stream.Scratch(
-        thread, q_bytes + kQueryBlock * stride * 4 + TopkScratchBytes(stride));
-    auto* scores = reinterpret_cast<float*>(scratch + q_bytes);
-    ScoreBlock(args, block, num_pages, stream.isa(), scratch, scores);
-    for (int64_t i = 0; i < block.count; ++i) {
-      const int64_t visible = Visible(args, block.first + i);
-      if (visible <= args.topk) continue;
-      SelectTopk(scores + i * stride, visible, args.topk, stream.isa(), scores + kQueryBlock * stride,
-                 args.indices.row(block.first + i));
+  const bool score = Visible(args, block.first + block.count - 1) > args.topk;
+  const int64_t num_pages = score ? NumPages(args, block) : 0;
+  const int64_t stride = num_pages * kPageSize;
+  std::byte* scratch = stream.Scratch(
+      thread, QueryBytes(args) + kQueryBlock * stride * 4 + TopkScratchBytes(stride));
+  const MatrixView<float> scores{reinterpret_cast<float*>(scratch + QueryBytes(args)), block.count,
+                                 stride, stride};
+  ScoreBlock(args, block, 0, num_pages, stream.isa(), scratch, scores);
+  for (int64_t i = 0; i < block.count; ++i) {
+    SelectQuery(args, block.first + i, scores.row(i), stream.isa(), scores.row(kQueryBlock));
+  }
+}
+
+// A whole block on the team: pages among the threads, then queries. For steps of few tokens over long contexts,
+// which would wait for one thread otherwise.
+void SelectBlockByTeam(const IndexerTopkArgs& args, QueryBlock block, Stream& stream) {
+  const int64_t num_pages = NumPages(args, block);
+  const MatrixView<float> scores = stream.Shared(block.count, num_pages * kPageSize);
+  stream.pool().ParallelFor(num_pages, 16, [&](int64_t begin, int64_t end, int thread) {
+    ScoreBlock(args, block, begin, end, stream.isa(), stream.Scratch(thread, QueryBytes(args)), scores);
+  });
+  stream.pool().ParallelFor(block.count, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t i = begin; i < end; ++i) {
+      SelectQuery(args, block.first + i, scores.row(i), stream.isa(),
+                  stream.Scratch(thread, TopkScratchBytes(scores.cols)));
     }
-  }
-  for (int64_t t = block.first; t < block.first + block.count; ++t) {
-    const int64_t visible = Visible(args, t);
-    args.counts[static_cast<size_t>(t)] = static_cast<int32_t>(std::min(visible, args.topk));
-    if (visible > args.topk) continue;
-    for (int64_t s = 0; s < visible; ++s) args.indices.row(t)[s] = static_cast<int32_t>(s);
-  }
+  });
 }
 
 // The block that begins at `token`.
@@ -158,6 +182,14 @@ ScorePageFn SelectScorePage(Isa isa, bool bf16) {
 }
 
 void IndexerTopk(const IndexerTopkArgs& args, Stream& stream) {
+  if (args.q.rows < 2 * stream.pool().size()) {
+    for (int64_t token = 0; token < args.q.rows;) {
+      const QueryBlock block = BlockAt(args, token, args.q.rows);
+      SelectBlockByTeam(args, block, stream);
+      token += block.count;
+    }
+    return;
+  }
   stream.pool().ParallelFor(args.q.rows, 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t token = begin; token < end;) {
       const QueryBlock block = BlockAt(args, token, end);

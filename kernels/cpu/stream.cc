@@ -13,7 +13,7 @@ std::byte* Stream::Scratch(int thread, int64_t bytes) {
 }
 
 MatrixView<float> Stream::Shared(int64_t rows, int64_t cols) {
-  if (shared_.size() < rows * cols) shared_ = AlignedBuffer<float>(rows * cols);
+  if (shared_.size() < rows * cols) shared_ = AlignedBuffer<float>(rows * cols + rows * cols / 2);
   return {shared_.data(), rows, cols, cols};
 }
 

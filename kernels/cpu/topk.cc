@@ -81,7 +81,7 @@ void Emit(const Candidates& candidates, Threshold threshold, int64_t k, int32_t*
 
 // Below this the radix passes cost less than guessing.
 constexpr int64_t kMinSizeToThin = 2048;
-constexpr int64_t kMaxSample = 1024;
+constexpr int64_t kMaxSample = 512;
 
 // A value that about 1.5 k + 4 standard deviations of the sample's scores reach.
 float GuessBelowKth(const float* scores, int64_t size, int64_t k) {
