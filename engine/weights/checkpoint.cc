@@ -56,9 +56,9 @@ absl::Status DirectoryCheckpoint::Load() {
   ASSIGN_OR_RETURN(config_text_,
                    config::ReadTextFile(directory_ + "/config.json", kMaxConfigBytes));
   // One whole file is preferred where both exist, as transformers does.
-  const absl::Status single = LoadSingleFile(directory_ + "/model.safetensors");
+  absl::Status single = LoadSingleFile(directory_ + "/model.safetensors");
   if (!absl::IsNotFound(single)) return single;
-  const absl::Status shards = LoadShards(directory_ + "/model.safetensors.index.json");
+  absl::Status shards = LoadShards(directory_ + "/model.safetensors.index.json");
   if (!absl::IsNotFound(shards) || !files_.empty()) return shards;
   return absl::NotFoundError(absl::StrCat(
       directory_, ": neither model.safetensors nor model.safetensors.index.json can be found"));
@@ -144,6 +144,7 @@ absl::StatusOr<std::vector<float>> DirectoryCheckpoint::ReadFloat(
 
 std::vector<bool> DirectoryCheckpoint::LayersWithIndexer() const {
   std::vector<bool> layers;
+  layers.reserve(static_cast<size_t>(config_.num_hidden_layers));
   for (int layer = 0; layer < config_.num_hidden_layers; ++layer) {
     layers.push_back(Has(IndexerMarkerName(layer)));
   }
