@@ -22,6 +22,7 @@ struct InspectOptions {
   double latent_norm_eps = 0.0;  // of the q_a and kv_a norms; <= 0: the model's rms_norm_eps
   config::IndexCacheOverride index_cache;
   int num_threads = 0;  // 0: every core
+  std::string instruction_set = {};  // as in model::ModelOptions; for tests
 };
 
 struct InspectResult {

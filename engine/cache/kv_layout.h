@@ -6,7 +6,9 @@
 //                                                                     k_pe after rotation)
 //   index segment  = for each *Full* layer: [page_size][index_row]   (indexer key after rotation)
 //
-// Rows are of element type `dtype`; Shared layers own no bytes of the index segment.
+// Rows are of element type `dtype`; Shared layers own no bytes of the index segment. How a layer's index rows lie
+// within their [page_size][index_row] elements is the backend's matter (kernels/ops.h) and part of
+// numerics_id; whoever moves or stores pages treats them as bytes.
 
 #include <cstddef>
 #include <cstdint>

@@ -67,31 +67,17 @@ absl::Status AbsorbQuery(const LayerContext& context, const LayerWeights& weight
 
 }  // namespace
 
-absl::Status RunAttention(const LayerContext& context, const LayerWeights& weights, int layer,
-                          StepState* state) {
+absl::Status RunAttention(const LayerContext& context, const LayerWeights& weights,
+                          LayerPages pages, StepState* state) {
   const config::ModelConfig& config = context.config;
   const int64_t heads = config.num_attention_heads;
-  const int64_t row = config.kv_lora_rank + config.qk_rope_head_dim;
-  const kernels::PagedSegment pages{.base = state->kv.base + state->kv.layout.latent_offset(layer),
-                                    .page_stride = state->kv.layout.page_bytes(),
-                                    .row = row,
-                                    .bf16 = state->kv.layout.dtype == cache::KvDtype::kBfloat16};
-  RETURN_IF_ERROR(
-      kernels::LatentWrite({.kv = state->input_proj.columns(config.q_lora_rank, row),
-                            .weight = weights.kv_norm,
-                            .eps = context.latent_norm_eps,
-                            .cos = state->cos,
-                            .sin = state->sin,
-                            .batch = state->batch,
-                            .pages = pages},
-                           context.stream));
   RETURN_IF_ERROR(AbsorbQuery(context, weights, state));
   RETURN_IF_ERROR(kernels::SparseAttention({.q = state->q_absorbed,
                                             .num_heads = heads,
                                             .rank = config.kv_lora_rank,
                                             .scale = context.softmax_scale,
                                             .batch = state->batch,
-                                            .pages = pages,
+                                            .pages = pages.latent,
                                             .indices = state->indices,
                                             .counts = state->counts,
                                             .out = state->attended},

@@ -56,8 +56,12 @@ class CpuModel final : public Model {
   }
   void Prepare(const StepInput& input, StepState* state);
   absl::Status Embed(const StepInput& input, StepState* state);
-  void RecordSelections(const StepInput& input, const StepState& state, int full_index);
-  absl::Status ComputeLogits(const StepInput& input, const StepState& state);
+  LayerPages PagesOf(int layer, const StepState& state) const;
+  absl::Status RunLayers(const StepInput& input, StepState* state);
+  // Tokens whose values past the last layer's cache rows anyone reads.
+  void FindNeededRows(const StepInput& input);
+  void RecordSelections(std::span<const int32_t> rows, const StepState& state, int full_index);
+  absl::Status ComputeLogits(std::span<const int32_t> rows, const StepState& state);
 
   const config::ModelConfig config_;
   const config::IndexCachePolicy policy_;
@@ -70,6 +74,7 @@ class CpuModel final : public Model {
   std::vector<float> head_rows_;     // [logit_rows, hidden]
   std::vector<float> logits_;        // [logit_rows, vocab]
   std::vector<int32_t> selections_;  // [full layers, selection_rows, index_topk]
+  std::vector<int32_t> needed_rows_;
 };
 
 std::string CpuModel::numerics_id() const {
@@ -86,7 +91,8 @@ void CpuModel::Prepare(const StepInput& input, StepState* state) {
     std::fill(state->sequences.begin() + input.cu_seqlens_q[s],
               state->sequences.begin() + input.cu_seqlens_q[s + 1], static_cast<int32_t>(s));
   }
-  state->batch = {.positions = input.positions,
+  std::copy(input.positions.begin(), input.positions.end(), state->positions.begin());
+  state->batch = {.positions = state->positions,
                   .sequences = state->sequences,
                   .block_tables = input.block_tables,
                   .max_blocks = input.max_blocks};
@@ -113,24 +119,56 @@ absl::Status CpuModel::Embed(const StepInput& input, StepState* state) {
   return kernels::Embedding(args, stream_);
 }
 
-void CpuModel::RecordSelections(const StepInput& input, const StepState& state, int full_index) {
+LayerPages CpuModel::PagesOf(int layer, const StepState& state) const {
+  const int full_index = policy_.full_index(layer);
+  const bool bf16 = layout_.dtype == cache::KvDtype::kBfloat16;
+  LayerPages pages;
+  pages.latent = {state.kv.base + layout_.latent_offset(layer), layout_.page_bytes(),
+                  layout_.latent_row, bf16};
+  if (full_index >= 0) {
+    pages.index = {state.kv.base + layout_.index_offset(full_index), layout_.page_bytes(),
+                   layout_.index_row, bf16};
+  }
+  return pages;
+}
+
+void CpuModel::FindNeededRows(const StepInput& input) {
+  needed_rows_.assign(input.logit_rows.begin(), input.logit_rows.end());
+  if (!policy_.full.back()) return;
+  const auto middle = static_cast<std::ptrdiff_t>(needed_rows_.size());
+  needed_rows_.insert(needed_rows_.end(), input.selection_rows.begin(), input.selection_rows.end());
+  std::inplace_merge(needed_rows_.begin(), needed_rows_.begin() + middle, needed_rows_.end());
+  needed_rows_.erase(std::unique(needed_rows_.begin(), needed_rows_.end()), needed_rows_.end());
+}
+
+// Where the given rows stand among the needed ones.
+std::vector<int32_t> RanksIn(std::span<const int32_t> rows, const std::vector<int32_t>& needed) {
+  std::vector<int32_t> out;
+  for (const int32_t row : rows) {
+    const auto found = std::lower_bound(needed.begin(), needed.end(), row);
+    out.push_back(static_cast<int32_t>(found - needed.begin()));
+  }
+  return out;
+}
+
+void CpuModel::RecordSelections(std::span<const int32_t> rows, const StepState& state,
+                                int full_index) {
   const auto topk = static_cast<size_t>(config_.index_topk);
-  int32_t* out = selections_.data() +
-                 static_cast<size_t>(full_index) * input.selection_rows.size() * topk;
-  for (const int32_t row : input.selection_rows) {
+  int32_t* out = selections_.data() + static_cast<size_t>(full_index) * rows.size() * topk;
+  for (const int32_t row : rows) {
     const int32_t* chosen = state.indices.row(row);
     std::copy(chosen, chosen + state.counts[static_cast<size_t>(row)], out);
     out += topk;
   }
 }
 
-absl::Status CpuModel::ComputeLogits(const StepInput& input, const StepState& state) {
-  if (input.logit_rows.empty()) return absl::OkStatus();
-  const auto rows = static_cast<int64_t>(input.logit_rows.size());
+absl::Status CpuModel::ComputeLogits(std::span<const int32_t> logit_rows, const StepState& state) {
+  if (logit_rows.empty()) return absl::OkStatus();
+  const auto rows = static_cast<int64_t>(logit_rows.size());
   const int64_t hidden = config_.hidden_size;
   const kernels::MatrixView<float> normed{head_rows_.data(), rows, hidden, hidden};
   for (int64_t r = 0; r < rows; ++r) {
-    const float* source = state.residual.row(input.logit_rows[static_cast<size_t>(r)]);
+    const float* source = state.residual.row(logit_rows[static_cast<size_t>(r)]);
     std::copy(source, source + hidden, normed.row(r));
   }
   RETURN_IF_ERROR(kernels::RmsNorm({.x = normed,
@@ -145,25 +183,38 @@ absl::Status CpuModel::ComputeLogits(const StepInput& input, const StepState& st
                          stream_);
 }
 
+absl::Status CpuModel::RunLayers(const StepInput& input, StepState* state) {
+  const LayerContext context{config_, stream_, LatentNormEps(), SoftmaxScale(config_)};
+  std::vector<int32_t> selection_rows(input.selection_rows.begin(), input.selection_rows.end());
+  for (int layer = 0; layer < config_.num_hidden_layers; ++layer) {
+    const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+    const LayerPages pages = PagesOf(layer, *state);
+    RETURN_IF_ERROR(ProjectInput(context, weights, state));
+    RETURN_IF_ERROR(WriteCacheRows(context, weights, pages, state));
+    if (layer + 1 == config_.num_hidden_layers) {
+      // Most rows of a prefill are wanted for their cache rows alone: they end here.
+      if (needed_rows_.empty()) return absl::OkStatus();
+      state->KeepRows(needed_rows_);
+      if (weights.full) selection_rows = RanksIn(selection_rows, needed_rows_);
+    }
+    if (weights.full) {
+      RETURN_IF_ERROR(RunIndexer(context, weights, pages, state));
+      RecordSelections(selection_rows, *state, policy_.full_index(layer));
+    }
+    RETURN_IF_ERROR(RunAttention(context, weights, pages, state));
+    RETURN_IF_ERROR(RunFeedForward(context, weights, state));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<StepOutput> CpuModel::Forward(const StepInput& input) {
   RETURN_IF_ERROR(CheckStep(input, config_, layout_, options_.max_batch_tokens));
   StepState state(buffers_, static_cast<int64_t>(input.token_ids.size()));
   Prepare(input, &state);
-  const LayerContext context{config_, stream_, LatentNormEps(), SoftmaxScale(config_)};
-
+  FindNeededRows(input);
   RETURN_IF_ERROR(Embed(input, &state));
-  for (int layer = 0; layer < config_.num_hidden_layers; ++layer) {
-    const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
-    RETURN_IF_ERROR(ProjectInput(context, weights, &state));
-    if (weights.full) {
-      const int full_index = policy_.full_index(layer);
-      RETURN_IF_ERROR(RunIndexer(context, weights, full_index, &state));
-      RecordSelections(input, state, full_index);
-    }
-    RETURN_IF_ERROR(RunAttention(context, weights, layer, &state));
-    RETURN_IF_ERROR(RunFeedForward(context, weights, &state));
-  }
-  RETURN_IF_ERROR(ComputeLogits(input, state));
+  RETURN_IF_ERROR(RunLayers(input, &state));
+  RETURN_IF_ERROR(ComputeLogits(RanksIn(input.logit_rows, needed_rows_), state));
 
   StepOutput out{.logits = logits_, .selections = {}};
   const size_t stride = input.selection_rows.size() * static_cast<size_t>(config_.index_topk);
@@ -192,13 +243,23 @@ absl::Status CheckShapes(const config::ModelConfig& config, const config::IndexC
   return absl::OkStatus();
 }
 
+absl::StatusOr<kernels::cpu::Isa> ChooseIsa(const std::string& name) {
+  using kernels::cpu::Isa;
+  const Isa best = kernels::cpu::DetectIsa();
+  if (name.empty()) return best;
+  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
+    if (isa <= best && name == kernels::cpu::IsaName(isa)) return isa;
+  }
+  return absl::InvalidArgumentError("instruction set " + name + " is not one this machine runs");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Model>> CreateCpuModel(const weights::Checkpoint& checkpoint,
                                                       const config::IndexCachePolicy& policy,
                                                       const ModelOptions& options) {
   RETURN_IF_ERROR(CheckShapes(checkpoint.config(), policy, options));
-  const kernels::cpu::Isa isa = kernels::cpu::DetectIsa();
+  ASSIGN_OR_RETURN(const kernels::cpu::Isa isa, ChooseIsa(options.instruction_set));
   WeightForm form = WeightForm::kFloat32;
   if (options.dtype == config::ComputeDtype::kBfloat16) {
     form = isa == kernels::cpu::Isa::kAvx512Bf16 ? WeightForm::kBf16 : WeightForm::kBf16Widened;

@@ -6,34 +6,12 @@
 #include "engine/model/layer.h"
 
 namespace lectern::model {
-namespace {
 
-constexpr float kKeyNormEps = 1e-6F;  // whatever rms_norm_eps says
-
-}  // namespace
-
-absl::Status RunIndexer(const LayerContext& context, const LayerWeights& weights, int full_index,
+absl::Status RunIndexer(const LayerContext& context, const LayerWeights& weights, LayerPages pages,
                         StepState* state) {
   const config::ModelConfig& config = context.config;
   const int64_t dim = config.index_head_dim;
   const int64_t heads = config.index_n_heads;
-  const int64_t kv = config.q_lora_rank + config.kv_lora_rank + config.qk_rope_head_dim;
-  const kernels::PagedSegment pages{
-      .base = state->kv.base + state->kv.layout.index_offset(full_index),
-      .page_stride = state->kv.layout.page_bytes(),
-      .row = dim,
-      .bf16 = state->kv.layout.dtype == cache::KvDtype::kBfloat16};
-  // Also where no score is computed: later steps read these keys.
-  RETURN_IF_ERROR(kernels::IndexKeyWrite({.key = state->input_proj.columns(kv, dim),
-                                          .weight = weights.indexer.k_norm_weight,
-                                          .bias = weights.indexer.k_norm_bias,
-                                          .eps = kKeyNormEps,
-                                          .interleaved = config.indexer_rope_interleaved,
-                                          .cos = state->cos,
-                                          .sin = state->sin,
-                                          .batch = state->batch,
-                                          .pages = pages},
-                                         context.stream));
   const int64_t attention_q = int64_t{config.num_attention_heads} *
                               (config.qk_nope_head_dim + config.qk_rope_head_dim);
   const kernels::MatrixView<float> q = state->q_proj.columns(attention_q, heads * dim);
@@ -55,7 +33,7 @@ absl::Status RunIndexer(const LayerContext& context, const LayerWeights& weights
   return kernels::IndexerTopk({.q = q,
                                .weights = state->head_weights,
                                .batch = state->batch,
-                               .pages = pages,
+                               .pages = pages.index,
                                .topk = config.index_topk,
                                .indices = state->indices,
                                .counts = state->counts},

@@ -174,7 +174,8 @@ class ModelInspector final : public Inspector {
                                                    {.dtype = options_.dtype,
                                                     .latent_norm_eps = options_.latent_norm_eps,
                                                     .num_threads = options_.num_threads,
-                                                    .max_batch_tokens = largest_step_}));
+                                                    .max_batch_tokens = largest_step_,
+                                                    .instruction_set = options_.instruction_set}));
     return absl::OkStatus();
   }
 

@@ -47,6 +47,9 @@ struct ModelOptions {
   double latent_norm_eps = 0.0;  // <= 0: the model's rms_norm_eps
   int num_threads = 0;           // 0: every core
   int max_batch_tokens = 512;    // scratch is carved for this many; larger steps are refused
+  // Of the CPU paths generic, avx2, avx512 and avx512bf16; empty: the best this machine runs. Part of
+  // numerics_id. For tests and comparisons.
+  std::string instruction_set = {};
 };
 
 class Model {

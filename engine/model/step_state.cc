@@ -1,5 +1,7 @@
 #include "engine/model/step_state.h"
 
+#include <algorithm>
+
 namespace lectern::model {
 namespace {
 
@@ -45,6 +47,7 @@ StepBuffers::StepBuffers(const config::ModelConfig& config, int64_t max_tokens)
   values_ = floats(width.values);
   cos_ = floats(config.qk_rope_head_dim / 2);
   sin_ = floats(config.qk_rope_head_dim / 2);
+  positions_ = ints(1);
   sequences_ = ints(1);
   indices_ = ints(config.index_topk);
   counts_ = ints(1);
@@ -80,9 +83,41 @@ StepState::StepState(StepBuffers& buffers, int64_t tokens) : num_tokens(tokens) 
   expert_weights = view(buffers.expert_weights_, width.chosen);
   expert_rows = view(buffers.expert_rows_, width.hidden);
   expert_out = view(buffers.expert_out_, width.hidden);
+  positions = {buffers.positions_.data(), static_cast<size_t>(tokens)};
   sequences = {buffers.sequences_.data(), static_cast<size_t>(tokens)};
   indices = view(buffers.indices_, config.index_topk);
   counts = {buffers.counts_.data(), static_cast<size_t>(tokens)};
+}
+
+void StepState::KeepRows(std::span<const int32_t> rows) {
+  const auto kept = static_cast<int64_t>(rows.size());
+  if (kept == num_tokens) return;
+  num_tokens = kept;
+  // Rows ascend, so that none is overwritten before it has moved.
+  const auto move = [&](auto& matrix) {
+    for (int64_t i = 0; i < kept; ++i) {
+      const auto* source = matrix.row(rows[static_cast<size_t>(i)]);
+      if (source != matrix.row(i)) std::copy(source, source + matrix.cols, matrix.row(i));
+    }
+    matrix.rows = kept;
+  };
+  move(residual);
+  move(normed);
+  move(q_proj);
+  move(cos);
+  move(sin);
+  move(indices);
+  for (auto* matrix : {&input_proj, &q_latent, &head_weights, &q_absorbed, &attended, &values,
+                       &router, &expert_weights, &expert_rows, &expert_out}) {
+    matrix->rows = kept;
+  }
+  experts.rows = kept;
+  for (auto* array : {&positions, &sequences, &counts}) {
+    for (size_t i = 0; i < rows.size(); ++i) (*array)[i] = (*array)[static_cast<size_t>(rows[i])];
+    *array = array->first(rows.size());
+  }
+  batch.positions = positions;
+  batch.sequences = sequences;
 }
 
 }  // namespace lectern::model

@@ -23,12 +23,15 @@ class StepBuffers {
   kernels::AlignedBuffer<float> residual_, normed_, input_proj_, q_latent_, q_proj_, head_weights_,
       q_absorbed_, attended_, values_, cos_, sin_, router_, expert_weights_, expert_rows_,
       expert_out_;
-  kernels::AlignedBuffer<int32_t> sequences_, indices_, counts_, experts_;
+  kernels::AlignedBuffer<int32_t> positions_, sequences_, indices_, counts_, experts_;
 };
 
 // Views of the first num_tokens rows. Valid while the StepBuffers and the caller's arrays live.
 struct StepState {
   StepState(StepBuffers& buffers, int64_t tokens);
+
+  // Goes on with these tokens alone (ascending): what later parts of the step read is moved to the front.
+  void KeepRows(std::span<const int32_t> rows);
 
   int64_t num_tokens;
   kernels::BatchView batch;
@@ -49,8 +52,9 @@ struct StepState {
   kernels::MatrixView<float> expert_weights;  // [tokens, experts per token]
   kernels::MatrixView<float> expert_rows;     // [tokens, hidden] gathered rows of one expert
   kernels::MatrixView<float> expert_out;      // [tokens, hidden]
+  std::span<int32_t> positions;  // [tokens]
+  std::span<int32_t> sequences;  // [tokens]
   // The current Full layer's choice, which Shared layers reuse.
-  std::span<int32_t> sequences;          // [tokens]
   kernels::MatrixView<int32_t> indices;  // [tokens, index_topk]
   std::span<int32_t> counts;             // [tokens]
 };

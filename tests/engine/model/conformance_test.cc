@@ -91,6 +91,27 @@ TEST_P(ConformanceTest, LogitsSelectionsAndGreedyTokens) {
   EXPECT_EQ(*actual, greedy);
 }
 
+// The other instruction-set paths are float32 references too: the long sequence of every case.
+class PathTest : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(PathTest, Logits) {
+  const auto& [name, path] = GetParam();
+  const std::string directory = SetDirectory() + "/" + name;
+  if (!std::filesystem::exists(directory)) GTEST_SKIP() << directory << " is not there";
+  const auto expected = weights::SafetensorsFile::Open(directory + "/expected.safetensors");
+  ASSERT_TRUE(expected.ok()) << expected.status();
+  InspectOptions options;
+  options.latent_norm_eps = kLatentNormEps;
+  options.instruction_set = path;
+  const auto inspector = Inspector::Open(directory, options);
+  ASSERT_TRUE(inspector.ok()) << inspector.status();
+  const auto ids = Values<int32_t>(**expected, "long.input_ids");
+  const auto result = (*inspector)->Run(ids, 64, false);
+  if (absl::IsInvalidArgument(result.status())) GTEST_SKIP() << result.status();
+  ASSERT_TRUE(result.ok()) << result.status();
+  ExpectClose(result->logits, Values<float>(**expected, "long.logits"));
+}
+
 // Cached decoding gives the logits of full recomputation.
 class ContinuationTest : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
 
@@ -131,6 +152,12 @@ INSTANTIATE_TEST_SUITE_P(AllCases, ConformanceTest,
                            return std::string(std::get<0>(info.param)) + "_" +
                                   std::get<1>(info.param) + "_" +
                                   (chunk == 0 ? "whole" : std::to_string(chunk));
+                         });
+INSTANTIATE_TEST_SUITE_P(AllCases, PathTest,
+                         testing::Combine(kCases, testing::Values("generic", "avx2", "avx512")),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param)) + "_" +
+                                  std::get<1>(info.param);
                          });
 INSTANTIATE_TEST_SUITE_P(AllCases, ContinuationTest, testing::Combine(kCases, kSequences),
                          [](const auto& info) {
