@@ -41,11 +41,11 @@ constexpr MetricSpec kTable[] = {
     {"lectern_cache_evictions_total", kCounter, "Pages evicted", true},
     {"lectern_cache_integrity_failures_total", kCounter, "Pages dropped because they did not verify", true},
     {"lectern_cache_miss_reason_total", kCounter, "Why pages missed", true},
-    {"lectern_cache_publish_failures_total", kCounter, "Pages that could not be written to a tier", true},
     {"lectern_tier_read_bytes_total", kCounter, "Bytes read from a tier", true},
     {"lectern_tier_write_bytes_total", kCounter, "Bytes written to a tier", true},
     {"lectern_tier_read_seconds", kHistogram, "One read of a tier", true, kSecondsBuckets},
-    {"lectern_tier_write_seconds", kHistogram, "One write to a tier", true, kSecondsBuckets},
+    {"lectern_tier_errors_total", kCounter, "Operations of a tier that failed", true},
+    {"lectern_tier_stores_dropped_total", kCounter, "Pages that were not written to a tier, by reason", true},
     {"lectern_leaked_pages", kGauge, "Pages referenced by nobody known; 0 always", false},
     // IndexCache.
     {"lectern_indexer_runs_total", kCounter, "Full-layer executions", false},
@@ -59,8 +59,6 @@ constexpr MetricSpec kTable[] = {
     {"lectern_preemptions_total", kCounter, "Requests put back to waiting to free pages", false},
     {"lectern_admission_rejections_total", kCounter, "Requests refused before any work", true},
     {"lectern_requests_total", kCounter, "Answers ended, by finish reason", true},
-    {"lectern_step_seconds", kHistogram, "One step of the engine", true, kInterTokenBuckets},
-    {"lectern_step_tokens_total", kCounter, "Tokens computed in steps, by phase", true},
     {"lectern_gpu_seconds_total", kCounter, "Device seconds by tenant and phase", true},
     {"lectern_idle_gpu_seconds_total", kCounter, "Device seconds without work", false},
     // Front end.

@@ -67,7 +67,7 @@ void JobRun::Start() { StartQuestions(); }
 
 void JobRun::StartQuestions() {
   const std::lock_guard lock(mutex_);
-  if (cancelled_ || over_) return;
+  if (cancelled_ || over_ || context_ == nullptr) return;
   const int at_once = prefix_ready_ ? kQuestionsAtOnce : 1;
   int running = 0;
   for (const Question& question : questions_) running += question.phase == Phase::kRunning;
@@ -105,8 +105,17 @@ AnswerTask JobRun::MakeTask(int index) {
 }
 
 absl::Status JobRun::Store(std::vector<v1::AnswerEvent> events) {
-  const std::lock_guard lock(mutex_);
-  return StoreLocked(std::move(events));
+  bool first_token = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool has_text = std::any_of(events.begin(), events.end(),
+                                      [](const v1::AnswerEvent& e) { return e.has_text_delta(); });
+    RETURN_IF_ERROR(StoreLocked(std::move(events)));
+    first_token = has_text && !prefix_ready_;
+    prefix_ready_ = prefix_ready_ || has_text;
+  }
+  if (first_token) StartQuestions();
+  return absl::OkStatus();
 }
 
 v1::JobState JobRun::EndState(bool cancelled, const std::vector<v1::AnswerEvent>& events) const {

@@ -72,7 +72,7 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
   v1::Job record_;  // as stored
   std::vector<Question> questions_;
   bool fresh_ = false;         // nothing ran in an earlier process
-  bool prefix_ready_ = false;  // a question has finished: the documents' pages are published
+  bool prefix_ready_ = false;  // a question has a token: the documents' pages are published
   bool cancelled_ = false;
   bool over_ = false;
 };

@@ -1,6 +1,7 @@
 // The sockets: gRPC with its limits, health, reflection, and the metrics port around a ServerRuntime.
 #include "services/frontend/server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -181,7 +182,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     RETURN_IF_ERROR(CheckListenAddress(options.listen_address, options.tls_certificate_file,
                                        options.tls_key_file));
   }
-  // Both are settings of the process, read by every builder after them.
+  // These are settings of the process, read by every builder after them. Protobuf would print a line for each malformed
+  // request, which whoever sends them could fill a disk with; the caller gets the error.
+  google::protobuf::SetLogHandler(nullptr);
   grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   ASSIGN_OR_RETURN(auto runtime, ServerRuntime::Start(options));

@@ -2,7 +2,12 @@
 #include <civetweb.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -62,6 +67,28 @@ TEST(PrometheusMetrics, EveryDeclaredMetricTakesASampleAndShowsIt) {
     ASSERT_TRUE(samples.contains(sample)) << name;
     EXPECT_EQ(samples.at(sample), 2) << name;
   }
+}
+
+// The exporter drops what it does not know, so a name that somebody uses and nobody declared would read as 0.
+TEST(MetricTable, DeclaresEveryNameInTheSources) {
+  std::set<std::string> declared;
+  for (const MetricSpec& spec : MetricTable()) declared.emplace(spec.name);
+  const std::regex name("\"(lectern_[a-z0-9_]+)\",");
+  int found = 0;
+  for (const char* folder : {"/engine", "/services"}) {
+    const std::string root = LECTERN_SOURCE_DIR + std::string(folder);
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(
+             root, std::filesystem::directory_options::follow_directory_symlink)) {
+      if (entry.path().extension() != ".cc") continue;
+      std::ifstream file(entry.path());
+      const std::string text(std::istreambuf_iterator<char>(file), {});
+      for (std::sregex_iterator match(text.begin(), text.end(), name), end; match != end; ++match) {
+        EXPECT_TRUE(declared.contains((*match)[1])) << (*match)[1] << " in " << entry.path();
+        ++found;
+      }
+    }
+  }
+  EXPECT_GT(found, 50);
 }
 
 TEST(PrometheusMetrics, LabelsMakeSeriesAndBucketsAreTheDeclaredOnes) {
