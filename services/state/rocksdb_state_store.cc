@@ -1,6 +1,7 @@
 // The durable state of one box in RocksDB: small values, log always on, fsync where the caller asks
 // for it.
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -53,12 +54,23 @@ rocksdb::Options MakeOptions() {
   return options;
 }
 
+// Writes stop while this much is left. A log that once failed to grow leaves RocksDB 7.8 unable to
+// write until it is opened anew, and the packaged build asserts when it closes such a log; so it
+// must not come to that. Room for two memtables on their way to disk is part of it.
+constexpr uint64_t kReservedBytes = 64 << 20;
+
 class RocksDbStateStore final : public StateStore {
  public:
-  explicit RocksDbStateStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+  RocksDbStateStore(std::unique_ptr<rocksdb::DB> db, std::string directory)
+      : db_(std::move(db)), directory_(std::move(directory)) {}
   ~RocksDbStateStore() override {
-    // Closing reports errors that nobody could act on any more; what was acknowledged is in the
-    // log.
+    if (failed_) {
+      // See kReservedBytes: closing would assert. What was acknowledged is in the log, which the
+      // next open reads.
+      db_.release();
+      return;
+    }
+    // Closing reports errors that nobody could act on any more.
     db_->Close().PermitUncheckedError();
   }
 
@@ -70,13 +82,11 @@ class RocksDbStateStore final : public StateStore {
                                         : batch.Delete(mutation.key);
       RETURN_IF_ERROR(FromRocksDb(added));
     }
+    RETURN_IF_ERROR(CheckSpace(batch.GetDataSize()));
     rocksdb::WriteOptions options;
     options.sync = durability == Durability::kSynced;
-    rocksdb::Status written = db_->Write(options, &batch);
-    if (!written.ok() && db_->Resume().ok()) {
-      // A full disk leaves RocksDB read-only. Once there is room again, Resume lets writes through.
-      written = db_->Write(options, &batch);
-    }
+    const rocksdb::Status written = db_->Write(options, &batch);
+    if (written.IsIOError()) failed_ = true;
     return FromRocksDb(written);
   }
 
@@ -101,7 +111,19 @@ class RocksDbStateStore final : public StateStore {
   }
 
  private:
+  // A batch is written twice: to the log now, to a table later.
+  absl::Status CheckSpace(size_t batch_bytes) const {
+    std::error_code error;
+    const auto space = std::filesystem::space(directory_, error);
+    if (error || space.available >= kReservedBytes + 2 * batch_bytes) return absl::OkStatus();
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the disk of ", directory_, " is full: ", space.available >> 20,
+                     " MiB are left, and ", kReservedBytes >> 20, " MiB stay reserved"));
+  }
+
   std::unique_ptr<rocksdb::DB> db_;
+  const std::string directory_;
+  std::atomic<bool> failed_ = false;
 };
 
 }  // namespace
@@ -123,7 +145,7 @@ absl::StatusOr<std::unique_ptr<StateStore>> OpenRocksDbStateStore(const std::str
     }
     return base::Annotate(FromRocksDb(opened), "cannot open " + directory);
   }
-  return std::make_unique<RocksDbStateStore>(std::unique_ptr<rocksdb::DB>(db));
+  return std::make_unique<RocksDbStateStore>(std::unique_ptr<rocksdb::DB>(db), directory);
 }
 
 }  // namespace lectern::state

@@ -4,6 +4,7 @@
 #include "services/state/state_store.h"
 
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -175,6 +177,53 @@ TEST(RocksDbStateStoreTest, ReportsADamagedStore) {
   std::ofstream(scratch.path() + "/CURRENT") << "nonsense\n";
   auto store = OpenRocksDbStateStore(scratch.path());
   EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss) << store.status();
+}
+
+// A small file system of its own, where this process may mount one.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::string& directory) : directory_(directory) {
+    mounted_ = mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=160m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) umount2(directory_.c_str(), MNT_DETACH);
+  }
+  bool mounted() const { return mounted_; }
+
+ private:
+  std::string directory_;
+  bool mounted_;
+};
+
+TEST(RocksDbStateStoreTest, AFullDiskIsTypedAndPasses) {
+  ScratchDirectory scratch;
+  SmallDisk disk(scratch.path());
+  if (!disk.mounted()) GTEST_SKIP() << "may not mount a small file system here";
+  std::ofstream(scratch.path() + "/filler") << std::string(48 << 20, 'x');
+  auto store = OpenRocksDbStateStore(scratch.path() + "/state");
+  ASSERT_TRUE(store.ok()) << store.status();
+  absl::Status written;
+  int acknowledged = 0;
+  std::mt19937 random(1);
+  for (; acknowledged < 2000; ++acknowledged) {
+    std::string value(64 << 10, '\0');  // that does not compress
+    for (char& byte : value) byte = static_cast<char>(random());
+    written = (*store)->Write({{std::to_string(acknowledged), value}}, Durability::kSynced);
+    if (!written.ok()) break;
+  }
+  EXPECT_EQ(written.code(), absl::StatusCode::kResourceExhausted) << written;
+  ASSERT_GT(acknowledged, 10);
+  EXPECT_EQ((*store)->Write({{"k", "v"}}, Durability::kSynced).code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE((*store)->Get("0").ok()) << "reading goes on";
+  std::filesystem::remove(scratch.path() + "/filler");
+  written = (*store)->Write({{"after", "v"}}, Durability::kSynced);
+  EXPECT_TRUE(written.ok()) << written;
+  store->reset();
+  store = OpenRocksDbStateStore(scratch.path() + "/state");
+  ASSERT_TRUE(store.ok()) << store.status();
+  for (int i = 0; i < acknowledged; ++i) EXPECT_TRUE((*store)->Get(std::to_string(i)).ok()) << i;
+  EXPECT_EQ(*(*store)->Get("after"), "v");
 }
 
 // Runs in the child of the kill test: acknowledges each write on `acknowledge` after it returned.
