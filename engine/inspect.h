@@ -1,6 +1,6 @@
 #pragma once
-// Logits, losses and selections of whole sequences, for the commands logits, calibrate and bench alone. The
-// service never sees these.
+// Logits, losses and selections of whole sequences, for the commands logits, calibrate and bench
+// alone. The service never sees these.
 
 #include <cstdint>
 #include <map>
@@ -21,14 +21,14 @@ struct InspectOptions {
   config::ComputeDtype dtype = config::ComputeDtype::kFloat32;
   double latent_norm_eps = 0.0;  // of the q_a and kv_a norms; <= 0: the model's rms_norm_eps
   config::IndexCacheOverride index_cache;
-  int num_threads = 0;  // 0: every core
+  int num_threads = 0;               // 0: every core
   std::string instruction_set = {};  // as in model::ModelOptions; for tests
 };
 
 struct InspectResult {
   std::vector<float> logits;  // [num_tokens, vocab_size]
-  // By layer, Full layers only: [num_tokens, index_topk] positions, ascending, padded with -1. Empty where
-  // index_topk >= num_tokens or where selections were not asked for.
+  // By layer, Full layers only: [num_tokens, index_topk] positions, ascending, padded with -1.
+  // Empty where index_topk >= num_tokens or where selections were not asked for.
   std::map<int, std::vector<int32_t>> topk;
 };
 
@@ -37,7 +37,8 @@ class Inspector {
  public:
   virtual ~Inspector() = default;
 
-  // Errors of the checkpoint and of the schedule, as Checkpoint::Open and MakeIndexCachePolicy give them.
+  // Errors of the checkpoint and of the schedule, as Checkpoint::Open and MakeIndexCachePolicy give
+  // them.
   static absl::StatusOr<std::unique_ptr<Inspector>> Open(const std::string& directory,
                                                          const InspectOptions& options);
 
@@ -45,15 +46,16 @@ class Inspector {
   virtual const config::IndexCachePolicy& policy() const = 0;
   virtual const std::vector<std::string>& warnings() const = 0;
 
-  // `chunk` tokens a step; <= 0: the whole sequence at once. InvalidArgument: no tokens, or one outside the
-  // vocabulary.
+  // `chunk` tokens a step; <= 0: the whole sequence at once. InvalidArgument: no tokens, or one
+  // outside the vocabulary.
   virtual absl::StatusOr<InspectResult> Run(std::span<const int32_t> ids, int chunk,
                                             bool want_topk) = 0;
-  // The `count` tokens of highest logit (of equal ones the lowest) that follow `ids`, by cached decoding.
-  // End-of-sequence ids are not special.
+  // The `count` tokens of highest logit (of equal ones the lowest) that follow `ids`, by cached
+  // decoding. End-of-sequence ids are not special.
   virtual absl::StatusOr<std::vector<int32_t>> Greedy(std::span<const int32_t> ids, int count,
                                                       int chunk) = 0;
-  // -log softmax(logits[t])[ids[t + 1]] for t < T - 1, softmax in double. Holds one chunk's logits only.
+  // -log softmax(logits[t])[ids[t + 1]] for t < T - 1, softmax in double. Holds one chunk's logits
+  // only.
   virtual absl::StatusOr<std::vector<float>> NextTokenLoss(std::span<const int32_t> ids,
                                                            int chunk) = 0;
 };
@@ -67,9 +69,10 @@ struct LogitsFileOptions {
   int greedy = 0;  // tokens to continue each sequence by
 };
 
-// Writes NAME.logits [T, vocab] f32, NAME.topk.L [T, index_topk] i32 for each Full layer L (absent where
-// index_topk >= T) and, with greedy > 0, NAME.greedy_ids [greedy] i32. Other tensors of the input are not
-// read. InvalidArgument: no sequence in the input, one that is not one-dimensional, or a bad token.
+// Writes NAME.logits [T, vocab] f32, NAME.topk.L [T, index_topk] i32 for each Full layer L (absent
+// where index_topk >= T) and, with greedy > 0, NAME.greedy_ids [greedy] i32. Other tensors of the
+// input are not read. InvalidArgument: no sequence in the input, one that is not one-dimensional,
+// or a bad token.
 absl::Status RunLogitsFile(const LogitsFileOptions& options);
 
 }  // namespace lectern

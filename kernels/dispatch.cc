@@ -1,4 +1,5 @@
-// Checks arguments once, then calls the CPU side. Shapes only: addresses inside pages are the caller's word.
+// Checks arguments once, then calls the CPU side. Shapes only: addresses inside pages are the
+// caller's word.
 
 #include <string>
 
@@ -17,7 +18,8 @@ bool BatchFits(const BatchView& batch, int64_t tokens) {
          static_cast<int64_t>(batch.sequences.size()) == tokens && batch.max_blocks > 0;
 }
 
-bool RopeFits(MatrixView<const float> cos, MatrixView<const float> sin, int64_t rows, int64_t dims) {
+bool RopeFits(MatrixView<const float> cos, MatrixView<const float> sin, int64_t rows,
+              int64_t dims) {
   return cos.rows == rows && sin.rows == rows && cos.cols == sin.cols && cos.cols * 2 == dims;
 }
 
@@ -73,9 +75,8 @@ absl::Status Rope(const RopeArgs& args, Stream& stream) {
 }
 
 absl::Status LatentWrite(const LatentWriteArgs& args, Stream& stream) {
-  const bool fits =
-      BatchFits(args.batch, args.kv.rows) && args.pages.row == args.kv.cols &&
-      RopeFits(args.cos, args.sin, args.kv.rows, args.kv.cols - Size(args.weight));
+  const bool fits = BatchFits(args.batch, args.kv.rows) && args.pages.row == args.kv.cols &&
+                    RopeFits(args.cos, args.sin, args.kv.rows, args.kv.cols - Size(args.weight));
   if (fits) cpu::LatentWrite(args, stream);
   return Check(fits, "LatentWrite: kv, weight, tables, batch and pages disagree");
 }
@@ -116,9 +117,9 @@ absl::Status Swiglu(const SwigluArgs& args, Stream& stream) {
 }
 
 absl::Status DenseMlp(const DenseMlpArgs& args, Stream& stream) {
-  const bool fits = args.gate_up != nullptr && args.down != nullptr && args.x.rows == args.out.rows &&
-                    args.x.cols == args.gate_up->k() && args.gate_up->n() == 2 * args.down->k() &&
-                    args.down->n() == args.out.cols &&
+  const bool fits = args.gate_up != nullptr && args.down != nullptr &&
+                    args.x.rows == args.out.rows && args.x.cols == args.gate_up->k() &&
+                    args.gate_up->n() == 2 * args.down->k() && args.down->n() == args.out.cols &&
                     (!args.down->bf16() || stream.isa() == cpu::Isa::kAvx512Bf16);
   if (fits) cpu::DenseMlp(args, stream);
   return Check(fits, "DenseMlp: x, weights and out disagree");
@@ -126,12 +127,12 @@ absl::Status DenseMlp(const DenseMlpArgs& args, Stream& stream) {
 
 absl::Status Route(const RouteArgs& args, Stream& stream) {
   const int64_t experts = args.logits.cols;
-  const bool fits = Size(args.bias) == experts && args.num_groups > 0 &&
-                    experts % args.num_groups == 0 && args.topk_group > 0 &&
-                    args.topk_group <= args.num_groups && args.topk > 0 &&
-                    args.topk <= experts / args.num_groups * args.topk_group &&
-                    args.experts.rows == args.logits.rows && args.weights.rows == args.logits.rows &&
-                    args.experts.cols == args.topk && args.weights.cols == args.topk;
+  const bool fits =
+      Size(args.bias) == experts && args.num_groups > 0 && experts % args.num_groups == 0 &&
+      args.topk_group > 0 && args.topk_group <= args.num_groups && args.topk > 0 &&
+      args.topk <= experts / args.num_groups * args.topk_group &&
+      args.experts.rows == args.logits.rows && args.weights.rows == args.logits.rows &&
+      args.experts.cols == args.topk && args.weights.cols == args.topk;
   if (fits) cpu::Route(args, stream);
   return Check(fits, "Route: experts, groups and outputs disagree");
 }

@@ -1,8 +1,8 @@
 #pragma once
 // A weight matrix in the order the matrix product reads it, made once at load.
 //
-// Panels of 16 output columns: float32 panel = [k][16]; bfloat16 panel = [k / 2][16][2], pairs of k side by
-// side as vdpbf16ps takes them. Missing columns and a missing last k are zero.
+// Panels of 16 output columns: float32 panel = [k][16]; bfloat16 panel = [k / 2][16][2], pairs of k
+// side by side as vdpbf16ps takes them. Missing columns and a missing last k are zero.
 
 #include <cstdint>
 

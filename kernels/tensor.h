@@ -49,8 +49,7 @@ struct MatrixView {
   }
   MatrixView<T> first_rows(int64_t count) const { return {data, count, cols, stride}; }
   operator MatrixView<const T>() const  // NOLINT: a view of const is a harmless narrowing
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     return {data, rows, cols, stride};
   }
 };
@@ -62,7 +61,7 @@ class AlignedBuffer {
   AlignedBuffer() = default;
   explicit AlignedBuffer(int64_t size) : size_(size) {
     const size_t bytes = (static_cast<size_t>(size) * sizeof(T) + 127) / 64 * 64;
-    data_.reset(static_cast<T*>(::operator new(bytes, std::align_val_t{64})));
+    data_.reset(static_cast<T*>(::operator new (bytes, std::align_val_t{64})));
     std::memset(static_cast<void*>(data_.get()), 0, bytes);
   }
   T* data() const { return data_.get(); }
@@ -70,7 +69,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    void operator()(T* pointer) const { ::operator delete(pointer, std::align_val_t{64}); }
+    void operator()(T* pointer) const { ::operator delete (pointer, std::align_val_t{64}); }
   };
   std::unique_ptr<T, Free> data_;
   int64_t size_ = 0;

@@ -1,5 +1,6 @@
 // Multi-head latent attention in its absorbed form: keys and values stay latent in the cache.
-//   q = q_b(norm(q_a(h)));  score = scale * ((W_UK^T q_nope) . z + q_pe . k_pe);  out = W_UV (sum p z)
+//   q = q_b(norm(q_a(h)));  score = scale * ((W_UK^T q_nope) . z + q_pe . k_pe);  out = W_UV (sum p
+//   z)
 // Source: DeepSeek-V2 report, section 2.1; DeepSeek-V3.2 report for the sparse choice.
 
 #include "engine/base/status.h"
@@ -17,12 +18,11 @@ absl::Status ProjectInput(const LayerContext& context, const LayerWeights& weigh
                                     .eps = static_cast<float>(config.rms_norm_eps),
                                     .out = state->normed},
                                    context.stream));
-  RETURN_IF_ERROR(
-      kernels::MatMul({.x = state->normed,
-                       .weight = &weights.input_proj,
-                       .bias = weights.input_bias,
-                       .out = state->input_proj.columns(0, weights.input_proj.n())},
-                      context.stream));
+  RETURN_IF_ERROR(kernels::MatMul({.x = state->normed,
+                                   .weight = &weights.input_proj,
+                                   .bias = weights.input_bias,
+                                   .out = state->input_proj.columns(0, weights.input_proj.n())},
+                                  context.stream));
   RETURN_IF_ERROR(kernels::RmsNorm({.x = state->input_proj.columns(0, config.q_lora_rank),
                                     .weight = weights.q_norm,
                                     .eps = context.latent_norm_eps,

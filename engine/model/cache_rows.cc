@@ -14,15 +14,14 @@ absl::Status WriteCacheRows(const LayerContext& context, const LayerWeights& wei
                             LayerPages pages, StepState* state) {
   const config::ModelConfig& config = context.config;
   const int64_t latent = config.kv_lora_rank + config.qk_rope_head_dim;
-  RETURN_IF_ERROR(
-      kernels::LatentWrite({.kv = state->input_proj.columns(config.q_lora_rank, latent),
-                            .weight = weights.kv_norm,
-                            .eps = context.latent_norm_eps,
-                            .cos = state->cos,
-                            .sin = state->sin,
-                            .batch = state->batch,
-                            .pages = pages.latent},
-                           context.stream));
+  RETURN_IF_ERROR(kernels::LatentWrite({.kv = state->input_proj.columns(config.q_lora_rank, latent),
+                                        .weight = weights.kv_norm,
+                                        .eps = context.latent_norm_eps,
+                                        .cos = state->cos,
+                                        .sin = state->sin,
+                                        .batch = state->batch,
+                                        .pages = pages.latent},
+                                       context.stream));
   if (!weights.full) return absl::OkStatus();
   // Also where no score is computed: later steps read these keys.
   return kernels::IndexKeyWrite(

@@ -1,5 +1,5 @@
-// Dense SwiGLU, or the mixture of experts: router, routed experts one after the other in ascending order (so that
-// a token's sum does not depend on its batch mates), shared experts as one.
+// Dense SwiGLU, or the mixture of experts: router, routed experts one after the other in ascending
+// order (so that a token's sum does not depend on its batch mates), shared experts as one.
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
-// Lightning indexer of a Full layer. Queries come from the normed q latent, keys and head weights from the
-// normed hidden state; RoPE covers the first dims of an index head (the last in attention).
-// Source: DeepSeek-V3.2 report; IndexCache (arXiv 2603.12201) for which layers run it.
+// Lightning indexer of a Full layer. Queries come from the normed q latent, keys and head weights
+// from the normed hidden state; RoPE covers the first dims of an index head (the last in
+// attention). Source: DeepSeek-V3.2 report; IndexCache (arXiv 2603.12201) for which layers run it.
 
 #include "engine/base/status.h"
 #include "engine/model/layer.h"
@@ -12,8 +12,8 @@ absl::Status RunIndexer(const LayerContext& context, const LayerWeights& weights
   const config::ModelConfig& config = context.config;
   const int64_t dim = config.index_head_dim;
   const int64_t heads = config.index_n_heads;
-  const int64_t attention_q = int64_t{config.num_attention_heads} *
-                              (config.qk_nope_head_dim + config.qk_rope_head_dim);
+  const int64_t attention_q =
+      int64_t{config.num_attention_heads} * (config.qk_nope_head_dim + config.qk_rope_head_dim);
   const kernels::MatrixView<float> q = state->q_proj.columns(attention_q, heads * dim);
   RETURN_IF_ERROR(kernels::Rope({.x = q,
                                  .x_head_stride = dim,

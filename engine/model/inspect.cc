@@ -102,7 +102,8 @@ class ModelInspector final : public Inspector {
         rows.insert(rows.end(), chosen.begin(), chosen.end());
       }
     };
-    RETURN_IF_ERROR(Prefill(ids, chunk, 0, {.all_logits = true, .selections = record}, keep).status());
+    RETURN_IF_ERROR(
+        Prefill(ids, chunk, 0, {.all_logits = true, .selections = record}, keep).status());
     return out;
   }
 
@@ -197,8 +198,8 @@ absl::StatusOr<std::unique_ptr<Inspector>> Inspector::Open(const std::string& di
   std::vector<std::string> warnings;
   ASSIGN_OR_RETURN(config::IndexCachePolicy policy,
                    config::MakeIndexCachePolicy(config.num_hidden_layers, config.index_cache,
-                                                options.index_cache, checkpoint->LayersWithIndexer(),
-                                                &warnings));
+                                                options.index_cache,
+                                                checkpoint->LayersWithIndexer(), &warnings));
   return std::make_unique<ModelInspector>(std::move(checkpoint), std::move(policy),
                                           std::move(warnings), options);
 }

@@ -24,15 +24,16 @@ struct LayerPages {
 };
 
 // residual -> normed, input_proj, q_latent, q_proj: every projection that reads the layer's input.
-absl::Status ProjectInput(const LayerContext& context, const LayerWeights& weights, StepState* state);
+absl::Status ProjectInput(const LayerContext& context, const LayerWeights& weights,
+                          StepState* state);
 
-// Writes this step's cache rows: latents, and in Full layers indexer keys. Everything later reads them from
-// the pages.
+// Writes this step's cache rows: latents, and in Full layers indexer keys. Everything later reads
+// them from the pages.
 absl::Status WriteCacheRows(const LayerContext& context, const LayerWeights& weights,
                             LayerPages pages, StepState* state);
 
-// Full layers: replaces state->indices and counts by this layer's choice. Shared layers do not call it and so
-// reuse the nearest Full layer's before them.
+// Full layers: replaces state->indices and counts by this layer's choice. Shared layers do not call
+// it and so reuse the nearest Full layer's before them.
 absl::Status RunIndexer(const LayerContext& context, const LayerWeights& weights, LayerPages pages,
                         StepState* state);
 

@@ -115,8 +115,7 @@ class Loader {
     if (out->full) {
       const int64_t dim = config_.index_head_dim;
       RETURN_IF_ERROR(Append(prefix + "indexer.wk.weight", dim, &input));
-      RETURN_IF_ERROR(
-          Append(prefix + "indexer.wq_b.weight", config_.index_n_heads * dim, &query));
+      RETURN_IF_ERROR(Append(prefix + "indexer.wq_b.weight", config_.index_n_heads * dim, &query));
     }
     out->input_proj = Pack(input);
     out->q_proj = Pack(query);
@@ -185,9 +184,8 @@ class Loader {
         both.Append(values);
       }
       out->gate_up.push_back(Pack(both));
-      ASSIGN_OR_RETURN(
-          std::vector<float> down,
-          weights::ReadExpertFloat(checkpoint_, layer, expert, ExpertMatrix::kDown));
+      ASSIGN_OR_RETURN(std::vector<float> down,
+                       weights::ReadExpertFloat(checkpoint_, layer, expert, ExpertMatrix::kDown));
       out->down.push_back(Pack({config_.moe_intermediate_size, std::move(down)}));
     }
     out->has_shared = config_.n_shared_experts > 0;

@@ -13,7 +13,8 @@
 
 namespace lectern::model {
 
-// How matrices are kept. Norms, biases, the router and the indexer's head weights are float32 always.
+// How matrices are kept. Norms, biases, the router and the indexer's head weights are float32
+// always.
 enum class WeightForm {
   kFloat32,
   kBf16,         // packed for vdpbf16ps
@@ -28,8 +29,8 @@ struct IndexerWeights {
 };
 
 struct MoeWeights {
-  kernels::PackedMatrix router;      // [experts, hidden], float32
-  std::vector<float> router_bias;    // [experts]
+  kernels::PackedMatrix router;                // [experts, hidden], float32
+  std::vector<float> router_bias;              // [experts]
   std::vector<kernels::PackedMatrix> gate_up;  // [experts] of [2 * moe_intermediate, hidden]
   std::vector<kernels::PackedMatrix> down;     // [experts] of [hidden, moe_intermediate]
   bool has_shared = false;
@@ -44,7 +45,8 @@ struct LayerWeights {
   kernels::PackedMatrix input_proj;  // [q_lora + kv_lora + rope (+ index_head_dim), hidden]
   std::vector<float> input_bias;     // empty, or as many
   // Everything that reads the normed q latent: q_b, and in Full layers the indexer's wq_b.
-  kernels::PackedMatrix q_proj;  // [heads * (nope + rope) (+ index_n_heads * index_head_dim), q_lora]
+  kernels::PackedMatrix
+      q_proj;  // [heads * (nope + rope) (+ index_n_heads * index_head_dim), q_lora]
   std::vector<kernels::PackedMatrix> absorb;    // [heads] of [kv_lora, nope]: W_UK transposed
   std::vector<kernels::PackedMatrix> value_up;  // [heads] of [v, kv_lora]: W_UV
   kernels::PackedMatrix o_proj;                 // [hidden, heads * v]
@@ -65,8 +67,8 @@ struct ModelWeights {
   kernels::PackedMatrix lm_head;  // [vocab, hidden]
 };
 
-// Shared layers' indexers and layers past the last are never read. NotFound / InvalidArgument name the
-// tensor.
+// Shared layers' indexers and layers past the last are never read. NotFound / InvalidArgument name
+// the tensor.
 absl::StatusOr<ModelWeights> LoadModelWeights(const weights::Checkpoint& checkpoint,
                                               const config::IndexCachePolicy& policy,
                                               WeightForm form);

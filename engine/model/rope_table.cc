@@ -22,7 +22,8 @@ double AttentionFactor(const config::YarnConfig& yarn) {
 }
 
 // Slow pairs are interpolated by `factor`, fast ones kept, with a ramp between the two corrections.
-void ApplyYarn(const config::YarnConfig& yarn, double theta, int dims, std::vector<double>* inverse) {
+void ApplyYarn(const config::YarnConfig& yarn, double theta, int dims,
+               std::vector<double>* inverse) {
   const auto correction = [&](double rotations) {
     const auto original = static_cast<double>(yarn.original_max_position_embeddings);
     return dims * std::log(original / (rotations * 2.0 * std::numbers::pi)) /

@@ -15,8 +15,8 @@ class RopeTable {
  public:
   explicit RopeTable(const config::ModelConfig& config);
 
-  // cos and sin of each position times the attention factor: [positions.size(), rope_dim / 2]. The angle is
-  // formed in double, so that it is right at any position.
+  // cos and sin of each position times the attention factor: [positions.size(), rope_dim / 2]. The
+  // angle is formed in double, so that it is right at any position.
   void Fill(std::span<const int32_t> positions, kernels::MatrixView<float> cos,
             kernels::MatrixView<float> sin) const;
 

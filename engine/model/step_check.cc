@@ -7,7 +7,9 @@
 namespace lectern::model {
 namespace {
 
-absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("step: " + what); }
+absl::Status Invalid(const std::string& what) {
+  return absl::InvalidArgumentError("step: " + what);
+}
 
 absl::Status CheckRows(std::span<const int32_t> rows, int64_t num_tokens, const char* name) {
   for (size_t i = 0; i < rows.size(); ++i) {

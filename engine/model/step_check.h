@@ -6,8 +6,8 @@
 
 namespace lectern::model {
 
-// InvalidArgument says which array is wrong. Page ids are checked for sign only: the view does not know
-// how many pages there are.
+// InvalidArgument says which array is wrong. Page ids are checked for sign only: the view does not
+// know how many pages there are.
 absl::Status CheckStep(const StepInput& input, const config::ModelConfig& config,
                        const cache::KvLayout& layout, int max_batch_tokens);
 

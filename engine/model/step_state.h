@@ -1,5 +1,6 @@
 #pragma once
-// What one step works on: the batch, the pages and the activations, carved once for max_batch_tokens.
+// What one step works on: the batch, the pages and the activations, carved once for
+// max_batch_tokens.
 
 #include <cstdint>
 #include <span>
@@ -30,7 +31,8 @@ class StepBuffers {
 struct StepState {
   StepState(StepBuffers& buffers, int64_t tokens);
 
-  // Goes on with these tokens alone (ascending): what later parts of the step read is moved to the front.
+  // Goes on with these tokens alone (ascending): what later parts of the step read is moved to the
+  // front.
   void KeepRows(std::span<const int32_t> rows);
 
   int64_t num_tokens;
@@ -52,8 +54,8 @@ struct StepState {
   kernels::MatrixView<float> expert_weights;  // [tokens, experts per token]
   kernels::MatrixView<float> expert_rows;     // [tokens, hidden] gathered rows of one expert
   kernels::MatrixView<float> expert_out;      // [tokens, hidden]
-  std::span<int32_t> positions;  // [tokens]
-  std::span<int32_t> sequences;  // [tokens]
+  std::span<int32_t> positions;               // [tokens]
+  std::span<int32_t> sequences;               // [tokens]
   // The current Full layer's choice, which Shared layers reuse.
   kernels::MatrixView<int32_t> indices;  // [tokens, index_topk]
   std::span<int32_t> counts;             // [tokens]

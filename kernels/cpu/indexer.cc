@@ -1,8 +1,9 @@
 // Lightning indexer: scores by pages, then exact top-k, query by query.
 //
-// Queries of one sequence go in blocks; a block's scores ([queries, context] float32) are the only thing that
-// grows with the context (8 x 64K x 4 = 2 MiB a thread), carved once for the longest met. Each score is one chain
-// over the key's elements, then one over the heads, both ascending: it depends on query and key alone.
+// Queries of one sequence go in blocks; a block's scores ([queries, context] float32) are the only
+// thing that grows with the context (8 x 64K x 4 = 2 MiB a thread), carved once for the longest
+// met. Each score is one chain over the key's elements, then one over the heads, both ascending: it
+// depends on query and key alone.
 
 #include "kernels/cpu/indexer.h"
 
@@ -89,7 +90,8 @@ int64_t NumPages(const IndexerTopkArgs& args, QueryBlock block) {
 
 int64_t QueryBytes(const IndexerTopkArgs& args) { return kQueryBlock * args.q.cols * 4; }
 
-// Scores of the block against the keys of pages [begin, end); [count, stride]. `q` is QueryBytes of scratch.
+// Scores of the block against the keys of pages [begin, end); [count, stride]. `q` is QueryBytes of
+// scratch.
 void ScoreBlock(const IndexerTopkArgs& args, QueryBlock block, int64_t begin, int64_t end, Isa isa,
                 void* q, MatrixView<float> scores) {
   const ScorePageFn score = SelectScorePage(isa, args.pages.bf16);
@@ -145,13 +147,14 @@ void SelectBlock(const IndexerTopkArgs& args, QueryBlock block, Stream& stream, 
   }
 }
 
-// A whole block on the team: pages among the threads, then queries. For steps of few tokens over long contexts,
-// which would wait for one thread otherwise.
+// A whole block on the team: pages among the threads, then queries. For steps of few tokens over
+// long contexts, which would wait for one thread otherwise.
 void SelectBlockByTeam(const IndexerTopkArgs& args, QueryBlock block, Stream& stream) {
   const int64_t num_pages = NumPages(args, block);
   const MatrixView<float> scores = stream.Shared(block.count, num_pages * kPageSize);
   stream.pool().ParallelFor(num_pages, 16, [&](int64_t begin, int64_t end, int thread) {
-    ScoreBlock(args, block, begin, end, stream.isa(), stream.Scratch(thread, QueryBytes(args)), scores);
+    ScoreBlock(args, block, begin, end, stream.isa(), stream.Scratch(thread, QueryBytes(args)),
+               scores);
   });
   stream.pool().ParallelFor(block.count, 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t i = begin; i < end; ++i) {

@@ -9,7 +9,7 @@
 namespace lectern::kernels::cpu {
 
 struct ScorePage {
-  const void* q = nullptr;         // [queries, heads, dim] of the pages' dtype, contiguous
+  const void* q = nullptr;          // [queries, heads, dim] of the pages' dtype, contiguous
   MatrixView<const float> weights;  // [queries, heads]
   int64_t queries = 0;
   int64_t heads = 0;

@@ -1,5 +1,6 @@
-// Indexer scores by vdpbf16ps. The page is stored so that a register holds one pair of elements of 16 keys;
-// a tile is 4 registers of keys x up to 4 (query, head) rows: 16 products per 4 loads and 4 broadcasts.
+// Indexer scores by vdpbf16ps. The page is stored so that a register holds one pair of elements of
+// 16 keys; a tile is 4 registers of keys x up to 4 (query, head) rows: 16 products per 4 loads and
+// 4 broadcasts.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -8,13 +9,13 @@
 namespace lectern::kernels::cpu {
 namespace {
 
-// kHeads consecutive heads of one query; adds their weighted, clipped products to `scores` in head order.
+// kHeads consecutive heads of one query; adds their weighted, clipped products to `scores` in head
+// order.
 template <int kHeads>
 LECTERN_TARGET_AVX512BF16 void ScoreHeads(const ScorePage& args, int64_t query, int64_t first_head,
                                           __m512 (&scores)[4]) {
   const int64_t pairs = args.dim / 2;
-  const auto* q =
-      static_cast<const int32_t*>(args.q) + (query * args.heads + first_head) * pairs;
+  const auto* q = static_cast<const int32_t*>(args.q) + (query * args.heads + first_head) * pairs;
   __m512 product[kHeads][4];
 #pragma GCC unroll 8
   for (int h = 0; h < kHeads; ++h) {
@@ -41,8 +42,8 @@ LECTERN_TARGET_AVX512BF16 void ScoreHeads(const ScorePage& args, int64_t query, 
     const __m512 weight = _mm512_set1_ps(weights[h]);
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
-      scores[v] = _mm512_fmadd_ps(_mm512_max_ps(product[h][v], _mm512_setzero_ps()), weight,
-                                  scores[v]);
+      scores[v] =
+          _mm512_fmadd_ps(_mm512_max_ps(product[h][v], _mm512_setzero_ps()), weight, scores[v]);
     }
   }
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Instruction-set paths of the CPU operators, chosen by CPUID at run time. Paths differ in bits, so the
-// path's name is part of a model's numerics_id.
+// Instruction-set paths of the CPU operators, chosen by CPUID at run time. Paths differ in bits, so
+// the path's name is part of a model's numerics_id.
 
 namespace lectern::kernels::cpu {
 
@@ -17,15 +17,16 @@ const char* IsaName(Isa isa);
 
 }  // namespace lectern::kernels::cpu
 
-// Functions compiled for a path. Only functions marked like this may use its instructions: a file is never
-// compiled for one as a whole, since inline functions of its headers would then escape into other files.
+// Functions compiled for a path. Only functions marked like this may use its instructions: a file
+// is never compiled for one as a whole, since inline functions of its headers would then escape
+// into other files.
 #if defined(__x86_64__)
 #define LECTERN_TARGET_AVX2 __attribute__((target("avx2,fma")))
 #define LECTERN_TARGET_AVX512 \
   __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")))
-#define LECTERN_TARGET_AVX512BF16                                                   \
-  __attribute__((target(                                                            \
-      "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")))
+#define LECTERN_TARGET_AVX512BF16 \
+  __attribute__((                 \
+      target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512")))
 #else
 #define LECTERN_TARGET_AVX2
 #define LECTERN_TARGET_AVX512

@@ -1,5 +1,5 @@
-// Writers of cache rows. Each token's row depends on that token alone, so a page holds the same bytes
-// whichever step wrote it.
+// Writers of cache rows. Each token's row depends on that token alone, so a page holds the same
+// bytes whichever step wrote it.
 
 #include "kernels/cpu/norm.h"
 #include "kernels/cpu/ops.h"

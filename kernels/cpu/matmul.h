@@ -1,11 +1,12 @@
 #pragma once
 // Matrix product of a block of rows with some panels of a packed weight.
 //
-// Tiling: a block is at most kBlockRows rows, converted once to the weight's dtype into scratch that stays in
-// L1/L2; tiles of up to 6 rows x 4 panels (24 accumulators of the 32 registers) run over the whole of k. Every
-// output element is one chain of additions over ascending k from zero, so neither the tile's shape nor
-// the block's size shows in the bits. Limit: 2 x 512-bit products a cycle (vdpbf16ps: 64 multiply-adds,
-// about 470 GFLOP/s a core at 3.7 GHz); below 6 rows, the bandwidth of the weight's bytes.
+// Tiling: a block is at most kBlockRows rows, converted once to the weight's dtype into scratch
+// that stays in L1/L2; tiles of up to 6 rows x 4 panels (24 accumulators of the 32 registers) run
+// over the whole of k. Every output element is one chain of additions over ascending k from zero,
+// so neither the tile's shape nor the block's size shows in the bits. Limit: 2 x 512-bit products a
+// cycle (vdpbf16ps: 64 multiply-adds, about 470 GFLOP/s a core at 3.7 GHz); below 6 rows, the
+// bandwidth of the weight's bytes.
 
 #include <cstdint>
 

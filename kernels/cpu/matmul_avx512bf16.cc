@@ -48,7 +48,8 @@ LECTERN_TARGET_AVX512BF16 void Tile(const MatMulBlock& block, int64_t first_row,
 #pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
       const int64_t n = (first_panel + p) * kPanel;
-      const auto valid = static_cast<__mmask16>((1U << std::min<int64_t>(kPanel, columns - n)) - 1U);
+      const auto valid =
+          static_cast<__mmask16>((1U << std::min<int64_t>(kPanel, columns - n)) - 1U);
       __m512 value = sum[r][p];
       if (block.bias != nullptr) {
         value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(valid, block.bias + n));

@@ -1,4 +1,5 @@
-// Sharing of matrix products among the team: by rows where there are many, by panels where there are few.
+// Sharing of matrix products among the team: by rows where there are many, by panels where there
+// are few.
 
 #include <algorithm>
 
@@ -9,8 +10,8 @@
 namespace lectern::kernels::cpu {
 namespace {
 
-// From here on each thread takes rows of its own and reads the whole weight; below, each thread reads its
-// part of the weight, which is what a decode step waits for.
+// From here on each thread takes rows of its own and reads the whole weight; below, each thread
+// reads its part of the weight, which is what a decode step waits for.
 constexpr int64_t kMinRowsToSplit = 2 * kBlockRows;
 
 // Rows [begin, end) x panels [first, last) of one product.
@@ -43,11 +44,11 @@ void MatMul(const MatMulArgs& args, Stream& stream) {
     });
     return;
   }
-  stream.pool().ParallelFor(
-      args.weight->num_panels(), 4, [&](int64_t begin, int64_t end, int thread) {
-        MatMulShare(args, 0, args.x.rows, begin, end, stream.isa(),
-                    stream.Scratch(thread, scratch_bytes));
-      });
+  stream.pool().ParallelFor(args.weight->num_panels(), 4,
+                            [&](int64_t begin, int64_t end, int thread) {
+                              MatMulShare(args, 0, args.x.rows, begin, end, stream.isa(),
+                                          stream.Scratch(thread, scratch_bytes));
+                            });
 }
 
 void HeadMatMul(const HeadMatMulArgs& args, Stream& stream) {
@@ -100,17 +101,17 @@ void DenseMlp(const DenseMlpArgs& args, Stream& stream) {
     });
     return;
   }
-  // Few rows (fewer than kMinRowsToSplit): the intermediate is small enough for thread 0's scratch, but MatMul
-  // uses the start of every thread's, so it lies in a buffer of its own.
+  // Few rows (fewer than kMinRowsToSplit): the intermediate is small enough for thread 0's scratch,
+  // but MatMul uses the start of every thread's, so it lies in a buffer of its own.
   const MatrixView<float> both = stream.Shared(args.x.rows, wide);
   cpu::MatMul({.x = args.x, .weight = args.gate_up, .bias = {}, .out = both}, stream);
   cpu::Swiglu({.x = both, .out = both.columns(0, width)}, stream);
   cpu::MatMul({.x = both.columns(0, width),
-          .weight = args.down,
-          .bias = {},
-          .accumulate = true,
-          .out = args.out},
-         stream);
+               .weight = args.down,
+               .bias = {},
+               .accumulate = true,
+               .out = args.out},
+              stream);
 }
 
 }  // namespace lectern::kernels::cpu

@@ -1,6 +1,7 @@
 #pragma once
-// Norms and RoPE of one row, shared by the operators and by the writers of cache rows. Sums run in eight
-// fixed lanes; compiled for the base instruction set on every path, since they are a few percent of a step.
+// Norms and RoPE of one row, shared by the operators and by the writers of cache rows. Sums run in
+// eight fixed lanes; compiled for the base instruction set on every path, since they are a few
+// percent of a step.
 
 #include <cmath>
 #include <cstdint>

@@ -6,7 +6,8 @@
 namespace lectern::kernels::cpu {
 
 inline int32_t PageOf(const BatchView& batch, int64_t sequence, int64_t position) {
-  return batch.block_tables[static_cast<size_t>(sequence * batch.max_blocks + position / kPageSize)];
+  return batch
+      .block_tables[static_cast<size_t>(sequence * batch.max_blocks + position / kPageSize)];
 }
 
 inline std::byte* SegmentOf(const PagedSegment& pages, int32_t page) {

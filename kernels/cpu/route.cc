@@ -1,4 +1,5 @@
-// Sigmoid router. A token at a time: the counts are small and the order of choice is part of the maths.
+// Sigmoid router. A token at a time: the counts are small and the order of choice is part of the
+// maths.
 
 #include <algorithm>
 #include <cmath>

@@ -32,8 +32,8 @@ void Rope(const RopeArgs& args, Stream& stream) {
   stream.pool().ParallelFor(args.x.rows, 16, [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t h = 0; h < args.num_heads; ++h) {
-        RopeRow(args.x.row(r) + h * args.x_head_stride, args.dims, args.interleaved, args.cos.row(r),
-                args.sin.row(r), args.out.row(r) + h * args.out_head_stride);
+        RopeRow(args.x.row(r) + h * args.x_head_stride, args.dims, args.interleaved,
+                args.cos.row(r), args.sin.row(r), args.out.row(r) + h * args.out_head_stride);
       }
     }
   });

@@ -1,7 +1,7 @@
 #pragma once
-// Vectors of 4, 8 or 16 floats on the compiler's own vector types, so that one source serves every path.
-// Everything is forced inline into a function that is marked for its path (isa.h); vectors go by
-// reference, since passing them by value would depend on the caller's path.
+// Vectors of 4, 8 or 16 floats on the compiler's own vector types, so that one source serves every
+// path. Everything is forced inline into a function that is marked for its path (isa.h); vectors go
+// by reference, since passing them by value would depend on the caller's path.
 
 #include <cstdint>
 #include <cstring>

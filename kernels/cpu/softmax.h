@@ -11,7 +11,9 @@ namespace lectern::kernels::cpu {
 // Scores of one head are padded to a multiple of this many.
 inline constexpr int64_t kScorePad = 64;
 
-inline int64_t PaddedCount(int64_t count) { return (count + kScorePad - 1) / kScorePad * kScorePad; }
+inline int64_t PaddedCount(int64_t count) {
+  return (count + kScorePad - 1) / kScorePad * kScorePad;
+}
 
 template <int kLanes>
 LECTERN_INLINE float Highest(const float* scores, int64_t padded) {
@@ -27,8 +29,8 @@ LECTERN_INLINE float Highest(const float* scores, int64_t padded) {
   return lane[0];
 }
 
-// scores[0..count) become exp(score - highest), the padding 0. Returns the reciprocal of their sum, which runs in
-// lanes over the padded row, then over the lanes as a tree.
+// scores[0..count) become exp(score - highest), the padding 0. Returns the reciprocal of their sum,
+// which runs in lanes over the padded row, then over the lanes as a tree.
 template <int kLanes>
 LECTERN_INLINE float SoftmaxNumerators(float* scores, int64_t count) {
   const int64_t padded = PaddedCount(count);

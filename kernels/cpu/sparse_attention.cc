@@ -1,6 +1,7 @@
-// Sparse absorbed MLA. Each chosen row (latent and rotated key, shared by all heads) is loaded once for
-// the scores and once for the weighted sum. Order: scores one row at a time; softmax over the selection in
-// fixed lanes; the sum over rows ascending in the selection, one chain per output element.
+// Sparse absorbed MLA. Each chosen row (latent and rotated key, shared by all heads) is loaded once
+// for the scores and once for the weighted sum. Order: scores one row at a time; softmax over the
+// selection in fixed lanes; the sum over rows ascending in the selection, one chain per output
+// element.
 
 #include "kernels/cpu/sparse_attention.h"
 
@@ -88,7 +89,8 @@ void ChosenRows(const SparseAttentionArgs& args, int64_t token, const void** row
   const int64_t row_bytes = args.pages.row * (args.pages.bf16 ? 2 : 4);
   const int64_t page_stride = args.pages.page_stride;
   const std::byte* base = args.pages.base;
-  const int32_t* table = args.batch.block_tables.data() + args.batch.sequences[at] * args.batch.max_blocks;
+  const int32_t* table =
+      args.batch.block_tables.data() + args.batch.sequences[at] * args.batch.max_blocks;
   const int32_t* chosen = args.indices.row(token);
   for (int64_t i = 0; i < count; ++i) {
     const auto position = static_cast<uint32_t>(chosen[i]);
@@ -101,8 +103,8 @@ void AttendToken(const SparseAttentionArgs& args, int64_t token, AttendQueryFn a
                  Stream& stream, int thread) {
   const int64_t count = args.counts[static_cast<size_t>(token)];
   const int64_t row_bytes = PaddedCount(count) * static_cast<int64_t>(sizeof(void*));
-  std::byte* scratch = stream.Scratch(
-      thread, row_bytes + AttendScratchBytes(args.num_heads, args.pages.row, count));
+  std::byte* scratch =
+      stream.Scratch(thread, row_bytes + AttendScratchBytes(args.num_heads, args.pages.row, count));
   const auto** rows = reinterpret_cast<const void**>(scratch);
   ChosenRows(args, token, rows);
   attend({.q = args.q.row(token),

@@ -1,11 +1,12 @@
 // Sparse absorbed MLA by vdpbf16ps.
 //
-// Scores: 64 chosen rows at a time are gathered and transposed in 16 x 16 blocks of pairs (two elements, 4
-// bytes), so that a register holds one pair of 16 rows; then 6 heads x 64 rows are 24 accumulators, one chain
-// over the row's pairs each. Weighted sum: two rows are interleaved into pairs of (row 2j, row 2j + 1) and
-// 6 heads x 64 columns are 24 accumulators, one chain over the selection each.
-// Moves 2 x 288 bytes a row for the default model, from L2; per query and layer (6 heads, 512 rows) 13.8K +
-// 12.3K products of 32 multiply-adds, two a cycle at best, and about as many shuffles again.
+// Scores: 64 chosen rows at a time are gathered and transposed in 16 x 16 blocks of pairs (two
+// elements, 4 bytes), so that a register holds one pair of 16 rows; then 6 heads x 64 rows are 24
+// accumulators, one chain over the row's pairs each. Weighted sum: two rows are interleaved into
+// pairs of (row 2j, row 2j + 1) and 6 heads x 64 columns are 24 accumulators, one chain over the
+// selection each. Moves 2 x 288 bytes a row for the default model, from L2; per query and layer (6
+// heads, 512 rows) 13.8K + 12.3K products of 32 multiply-adds, two a cycle at best, and about as
+// many shuffles again.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -53,8 +54,9 @@ LECTERN_TARGET_AVX512BF16 LECTERN_INLINE void Transpose(__m512i (&r)[16]) {
   }
 }
 
-// out[pair][64]: pairs of 64 rows. Rows come from L3 in no order that hardware foresees, so the `next` 64 are
-// asked for while these are turned (two thirds of this function's time were waits without it).
+// out[pair][64]: pairs of 64 rows. Rows come from L3 in no order that hardware foresees, so the
+// `next` 64 are asked for while these are turned (two thirds of this function's time were waits
+// without it).
 LECTERN_TARGET_AVX512BF16 void GatherTransposed(const void* const* rows, const void* const* next,
                                                 int64_t pairs, int32_t* out) {
   for (int64_t pair = 0; pair < pairs; pair += 16) {
@@ -64,8 +66,8 @@ LECTERN_TARGET_AVX512BF16 void GatherTransposed(const void* const* rows, const v
       __m512i block[16];
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
-        block[i] = _mm512_maskz_loadu_epi32(
-            valid, static_cast<const int32_t*>(rows[group + i]) + pair);
+        block[i] =
+            _mm512_maskz_loadu_epi32(valid, static_cast<const int32_t*>(rows[group + i]) + pair);
         _mm_prefetch(static_cast<const int32_t*>(next[group + i]) + pair, _MM_HINT_T0);
       }
       Transpose(block);
@@ -119,11 +121,12 @@ LECTERN_TARGET_AVX512BF16 void Scores(const int32_t* q, int64_t pairs, const int
   }
 }
 
-// out[h][0..kChunks * 32) = inverse[h] * sum_s p[h][s] * row_s, columns from `column` on. `p` holds pairs of
-// bf16, `stride` pairs a head.
+// out[h][0..kChunks * 32) = inverse[h] * sum_s p[h][s] * row_s, columns from `column` on. `p` holds
+// pairs of bf16, `stride` pairs a head.
 template <int kHeads, int kChunks>
-LECTERN_TARGET_AVX512BF16 void WeightedSum(const AttendQuery& args, const int32_t* p, int64_t stride,
-                                           const float* inverse, int64_t column, float* out) {
+LECTERN_TARGET_AVX512BF16 void WeightedSum(const AttendQuery& args, const int32_t* p,
+                                           int64_t stride, const float* inverse, int64_t column,
+                                           float* out) {
   const int64_t columns = std::min<int64_t>(kChunks * 32, args.rank - column);
   __mmask32 valid[kChunks];
 #pragma GCC unroll 2
@@ -212,7 +215,7 @@ LECTERN_TARGET_AVX512BF16 float SoftmaxToBf16(float* scores, int64_t count) {
 void AttendQueryAvx512Bf16(const AttendQuery& args) {
   const int64_t pairs = args.row / 2;
   const int64_t padded = PaddedCount(args.count);
-  auto* scores = reinterpret_cast<float*>(args.scratch);  // [heads, padded]
+  auto* scores = reinterpret_cast<float*>(args.scratch);                        // [heads, padded]
   auto* transposed = reinterpret_cast<int32_t*>(scores + args.heads * padded);  // [pairs, 64]
   auto* q = transposed + pairs * kScorePad;                                     // [heads, pairs]
   auto* inverse = reinterpret_cast<float*>(q + args.heads * pairs);             // [heads]

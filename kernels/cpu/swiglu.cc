@@ -6,8 +6,8 @@
 namespace lectern::kernels::cpu {
 namespace {
 
-// `width` is rounded up to lanes through a padded copy at the end, so that an element's bits do not depend
-// on where the row ends.
+// `width` is rounded up to lanes through a padded copy at the end, so that an element's bits do not
+// depend on where the row ends.
 template <int kLanes>
 LECTERN_INLINE void Row(const float* gate, const float* up, float* out, int64_t width) {
   using F32 = typename Lanes<kLanes>::F32;

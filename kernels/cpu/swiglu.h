@@ -6,7 +6,9 @@
 
 namespace lectern::kernels::cpu {
 
-// out[r] = silu(x[r, :n]) * x[r, n:] for rows [begin, end), n = out.cols; `out` may be x's first half.
-void SwigluRows(MatrixView<const float> x, MatrixView<float> out, int64_t begin, int64_t end, Isa isa);
+// out[r] = silu(x[r, :n]) * x[r, n:] for rows [begin, end), n = out.cols; `out` may be x's first
+// half.
+void SwigluRows(MatrixView<const float> x, MatrixView<float> out, int64_t begin, int64_t end,
+                Isa isa);
 
 }  // namespace lectern::kernels::cpu

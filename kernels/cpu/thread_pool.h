@@ -1,6 +1,6 @@
 #pragma once
-// A fixed team of threads for the operators. Starting a region costs about a microsecond while the team
-// still spins; a thread start would cost 30-50 us, more than a whole matrix-vector product.
+// A fixed team of threads for the operators. Starting a region costs about a microsecond while the
+// team still spins; a thread start would cost 30-50 us, more than a whole matrix-vector product.
 
 #include <algorithm>
 #include <atomic>
@@ -21,19 +21,21 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(share, thread) once for each share in [0, num_shares) and returns when all have returned.
-  // Shares are claimed as threads get to them, so that a thread which lost its core delays nothing that it has
-  // not begun; `thread` in [0, size()) says whose scratch to use.
+  // Calls body(share, thread) once for each share in [0, num_shares) and returns when all have
+  // returned. Shares are claimed as threads get to them, so that a thread which lost its core
+  // delays nothing that it has not begun; `thread` in [0, size()) says whose scratch to use.
   template <typename Body>
   void Run(int num_shares, const Body& body) {
-    Start(num_shares,
-          [](const void* context, int share, int thread) {
-            (*static_cast<const Body*>(context))(share, thread);
-          },
-          &body);
+    Start(
+        num_shares,
+        [](const void* context, int share, int thread) {
+          (*static_cast<const Body*>(context))(share, thread);
+        },
+        &body);
   }
 
-  // Calls body(begin, end, thread) on contiguous parts of [0, count) that begin at multiples of `grain`.
+  // Calls body(begin, end, thread) on contiguous parts of [0, count) that begin at multiples of
+  // `grain`.
   template <typename Body>
   void ParallelFor(int64_t count, int64_t grain, const Body& body) {
     const int64_t units = (count + grain - 1) / grain;
@@ -59,12 +61,12 @@ class ThreadPool {
   void RunShares(int thread);
 
   std::vector<std::thread> workers_;
-  // The present region. Written before `ticket_`; read only by who has claimed a share, which the region
-  // waits for.
+  // The present region. Written before `ticket_`; read only by who has claimed a share, which the
+  // region waits for.
   Entry entry_ = nullptr;
   const void* context_ = nullptr;
-  // Shares of the region (high half) and the next one to claim (low half). A thread that comes late finds
-  // no share left and touches nothing else.
+  // Shares of the region (high half) and the next one to claim (low half). A thread that comes late
+  // finds no share left and touches nothing else.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int> done_{0};
   alignas(64) std::atomic<int> epoch_{0};  // rises with each region; threads sleep on it

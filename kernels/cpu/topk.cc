@@ -26,8 +26,8 @@ constexpr std::array<int, 3> kShift = {21, 10, 0};
 constexpr std::array<uint32_t, 3> kDigits = {2048, 2048, 1024};
 
 struct Threshold {
-  uint32_t value;      // ordered bits of the k-th highest
-  int64_t num_equal;   // how many of that value belong to the k
+  uint32_t value;     // ordered bits of the k-th highest
+  int64_t num_equal;  // how many of that value belong to the k
 };
 
 // `candidates` starts as every key; each round keeps those that share the k-th key's digit.
@@ -97,7 +97,8 @@ float GuessBelowKth(const float* scores, int64_t size, int64_t k) {
 }
 
 // Scores of at least `least`. The order of floats serves here: -0 and +0 compare equal.
-LECTERN_TARGET_AVX512 void TakeFrom(const float* scores, int64_t size, float least, Candidates* out) {
+LECTERN_TARGET_AVX512 void TakeFrom(const float* scores, int64_t size, float least,
+                                    Candidates* out) {
   const __m512 bound = _mm512_set1_ps(least);
   const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80000000U));
   __m512i position = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -152,7 +153,8 @@ int64_t TopkScratchBytes(int64_t size) {
   return (3 * size + 32) * static_cast<int64_t>(sizeof(uint32_t));
 }
 
-void SelectTopk(const float* scores, int64_t size, int64_t k, Isa isa, void* scratch, int32_t* out) {
+void SelectTopk(const float* scores, int64_t size, int64_t k, Isa isa, void* scratch,
+                int32_t* out) {
   Candidates candidates{static_cast<uint32_t*>(scratch), nullptr, 0};
   candidates.positions = reinterpret_cast<int32_t*>(candidates.keys + size + 16);
   auto* shrinking = reinterpret_cast<uint32_t*>(candidates.positions + size + 16);
@@ -164,8 +166,7 @@ void SelectTopk(const float* scores, int64_t size, int64_t k, Isa isa, void* scr
   static_cast<void>(isa);
 #endif
   if (candidates.count < k) TakeAll(scores, size, &candidates);
-  std::memcpy(shrinking, candidates.keys,
-              static_cast<size_t>(candidates.count) * sizeof(uint32_t));
+  std::memcpy(shrinking, candidates.keys, static_cast<size_t>(candidates.count) * sizeof(uint32_t));
   const Threshold threshold = FindThreshold(shrinking, candidates.count, k);
 #if defined(__x86_64__)
   if (isa >= Isa::kAvx512) return EmitAvx512(candidates, threshold, k, out);

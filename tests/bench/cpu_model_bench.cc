@@ -1,5 +1,5 @@
-// Speed of the CPU model on a dummy checkpoint of the default shape: prefill and decode tokens per second, one
-// JSON object a line. Not a test.
+// Speed of the CPU model on a dummy checkpoint of the default shape: prefill and decode tokens per
+// second, one JSON object a line. Not a test.
 //
 //   cpu_model_bench [--reps N] [--threads N] [--max-context N]
 
@@ -108,7 +108,8 @@ void BenchPrefill(model::Model& model, int context, int reps) {
     cpu_seconds.push_back(ProcessorSeconds() - cpu_begin);
   }
   std::printf(
-      "{\"bench\":\"prefill\",\"context\":%d,\"seconds\":%.3f,\"cpu_seconds\":%.3f,\"tokens_per_s\":%.0f}\n",
+      "{\"bench\":\"prefill\",\"context\":%d,\"seconds\":%.3f,\"cpu_seconds\":%.3f,\"tokens_per_"
+      "s\":%.0f}\n",
       context, Median(seconds), Median(cpu_seconds), context / Median(seconds));
   std::fflush(stdout);
 }
@@ -126,7 +127,8 @@ void BenchDecode(model::Model& model, int context, int sequences, int reps) {
     cpu_seconds.push_back((ProcessorSeconds() - cpu_begin) / kDecodeSteps);
   }
   std::printf(
-      "{\"bench\":\"decode\",\"context\":%d,\"batch\":%d,\"step_ms\":%.3f,\"cpu_ms\":%.3f,\"tokens_per_s\":%.0f}\n",
+      "{\"bench\":\"decode\",\"context\":%d,\"batch\":%d,\"step_ms\":%.3f,\"cpu_ms\":%.3f,\"tokens_"
+      "per_s\":%.0f}\n",
       context, sequences, Median(seconds) * 1e3, Median(cpu_seconds) * 1e3,
       sequences / Median(seconds));
   std::fflush(stdout);
@@ -135,8 +137,7 @@ void BenchDecode(model::Model& model, int context, int sequences, int reps) {
 int Main(const Flags& flags) {
   const std::string directory =
       (std::filesystem::temp_directory_path() / "lectern_cpu_model_bench").string();
-  if (const auto status =
-          testing::MakeDummyCheckpoint(directory, testing::DefaultModelShape(), 1);
+  if (const auto status = testing::MakeDummyCheckpoint(directory, testing::DefaultModelShape(), 1);
       !status.ok()) {
     std::fprintf(stderr, "%s\n", status.ToString().c_str());
     return 1;
@@ -146,9 +147,9 @@ int Main(const Flags& flags) {
   std::vector<std::string> warnings;
   const auto policy = config::MakeIndexCachePolicy(config.num_hidden_layers, config.index_cache, {},
                                                    (*checkpoint)->LayersWithIndexer(), &warnings);
-  const auto model =
-      model::CreateCpuModel(**checkpoint, *policy,
-                            {.dtype = config::ComputeDtype::kBfloat16, .num_threads = flags.threads});
+  const auto model = model::CreateCpuModel(
+      **checkpoint, *policy,
+      {.dtype = config::ComputeDtype::kBfloat16, .num_threads = flags.threads});
   if (!model.ok()) {
     std::fprintf(stderr, "%s\n", model.status().ToString().c_str());
     return 1;

@@ -41,8 +41,8 @@ class AttentionTest : public testing::TestWithParam<cpu::Isa> {
       const int64_t count = std::min(step, setup.tokens - first);
       const TestBatch batch(first, count, pages);
       const auto rows = [&](const Matrix& matrix) {
-        return MatrixView<const float>{matrix.values.data() + first * matrix.cols, count, matrix.cols,
-                                       matrix.cols};
+        return MatrixView<const float>{matrix.values.data() + first * matrix.cols, count,
+                                       matrix.cols, matrix.cols};
       };
       EXPECT_TRUE(LatentWrite({.kv = rows(kv_),
                                .weight = norm_.values,
@@ -101,10 +101,14 @@ class AttentionTest : public testing::TestWithParam<cpu::Isa> {
 
 TEST_P(AttentionTest, MatchesDoublePrecision) {
   uint32_t seed = 100;
-  for (const Operands setup : {Operands{80, 4, 32, 16, 16, false}, {80, 4, 32, 16, 16, true},
-                            {200, 6, 128, 16, 150, true}, {70, 7, 64, 8, 65, true},
-                            {40, 1, 6, 2, 5, true}, {40, 13, 40, 6, 33, true},
-                            {1, 6, 128, 16, 512, true}, {66, 3, 17, 4, 64, false}}) {
+  for (const Operands setup : {Operands{80, 4, 32, 16, 16, false},
+                               {80, 4, 32, 16, 16, true},
+                               {200, 6, 128, 16, 150, true},
+                               {70, 7, 64, 8, 65, true},
+                               {40, 1, 6, 2, 5, true},
+                               {40, 13, 40, 6, 33, true},
+                               {1, 6, 128, 16, 512, true},
+                               {66, 3, 17, 4, 64, false}}) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Fill(setup, seed += 10);
     const Matrix out = Attend(setup, 50, 3);
@@ -128,7 +132,8 @@ TEST_P(AttentionTest, MatchesDoublePrecision) {
                 p * rows[static_cast<size_t>(s)][static_cast<size_t>(i)];
           }
         }
-        // bf16: probabilities are rounded to 8 bits, and a row's value by one step where float32 differs.
+        // bf16: probabilities are rounded to 8 bits, and a row's value by one step where float32
+        // differs.
         const double tolerance = setup.bf16 ? 4e-2 : 1e-4;
         for (int64_t i = 0; i < setup.rank; ++i) {
           ASSERT_NEAR(out.at(t, h * setup.rank + i), expected[static_cast<size_t>(i)] / sum,

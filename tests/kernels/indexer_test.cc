@@ -42,7 +42,8 @@ std::vector<double> NaiveKey(const Matrix& key, int64_t token, const std::vector
 class IndexerTest : public testing::TestWithParam<cpu::Isa> {
  protected:
   // Every query's choice, keys and queries fed in steps of `step`.
-  std::vector<std::vector<int32_t>> Choose(const Operands& setup, int64_t step, uint32_t page_seed) {
+  std::vector<std::vector<int32_t>> Choose(const Operands& setup, int64_t step,
+                                           uint32_t page_seed) {
     const Pages pages(setup.tokens, setup.dim, setup.bf16, page_seed);
     Stream stream(2, GetParam());
     std::vector<std::vector<int32_t>> out;
@@ -50,8 +51,8 @@ class IndexerTest : public testing::TestWithParam<cpu::Isa> {
       const int64_t count = std::min(step, setup.tokens - first);
       const TestBatch batch(first, count, pages);
       const auto rows = [&](const Matrix& matrix) {
-        return MatrixView<const float>{matrix.values.data() + first * matrix.cols, count, matrix.cols,
-                                       matrix.cols};
+        return MatrixView<const float>{matrix.values.data() + first * matrix.cols, count,
+                                       matrix.cols, matrix.cols};
       };
       EXPECT_TRUE(IndexKeyWrite({.key = rows(key_),
                                  .weight = norm_weight_.values,
@@ -100,9 +101,11 @@ class IndexerTest : public testing::TestWithParam<cpu::Isa> {
 // The chosen set must hold the k best but for scores closer than the arithmetic's noise.
 TEST_P(IndexerTest, ChoosesTheHighestScores) {
   uint32_t seed = 40;
-  for (const Operands setup : {Operands{150, 4, 32, 16, 16, false, true}, {150, 4, 32, 16, 16, true, true},
-                            {90, 3, 18, 6, 7, true, false}, {70, 5, 64, 16, 40, false, false},
-                            {33, 1, 2, 2, 1, true, true}}) {
+  for (const Operands setup : {Operands{150, 4, 32, 16, 16, false, true},
+                               {150, 4, 32, 16, 16, true, true},
+                               {90, 3, 18, 6, 7, true, false},
+                               {70, 5, 64, 16, 40, false, false},
+                               {33, 1, 2, 2, 1, true, true}}) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Fill(setup, seed += 10);
     const auto choices = Choose(setup, 64, 1);
@@ -134,7 +137,8 @@ TEST_P(IndexerTest, ChoosesTheHighestScores) {
         if (in[s]) worst_in = std::min(worst_in, scores[s]);
         if (!in[s]) best_out = std::max(best_out, scores[s]);
       }
-      // A key's bf16 rounding may fall on either side of a tie when its float32 value differs in the last bit.
+      // A key's bf16 rounding may fall on either side of a tie when its float32 value differs in
+      // the last bit.
       const double noise = (setup.bf16 ? 1e-2 : 1e-5) * size;
       ASSERT_GE(worst_in, best_out - noise) << "token " << t;
     }

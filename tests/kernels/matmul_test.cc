@@ -42,8 +42,15 @@ void ExpectProduct(const Matrix& x, const Matrix& weight, const std::vector<floa
 
 TEST_P(MatMulTest, MatchesDoublePrecision) {
   uint32_t seed = 17;
-  for (const Shape shape : {Shape{1, 1, 1}, {1, 16, 8}, {2, 17, 9}, {5, 64, 48}, {7, 130, 33},
-                            {48, 144, 320}, {97, 80, 64}, {200, 31, 5}, {0, 16, 16}}) {
+  for (const Shape shape : {Shape{1, 1, 1},
+                            {1, 16, 8},
+                            {2, 17, 9},
+                            {5, 64, 48},
+                            {7, 130, 33},
+                            {48, 144, 320},
+                            {97, 80, 64},
+                            {200, 31, 5},
+                            {0, 16, 16}}) {
     for (const bool bf16 : Forms()) {
       for (const bool accumulate : {false, true}) {
         SCOPED_TRACE("seed " + std::to_string(seed) + " rows " + std::to_string(shape.rows));
@@ -67,10 +74,16 @@ TEST_P(MatMulTest, MatchesDoublePrecision) {
   }
 }
 
-// The shapes of the default model, and ragged ones: every row alone, in blocks and among many has equal bits.
+// The shapes of the default model, and ragged ones: every row alone, in blocks and among many has
+// equal bits.
 TEST_P(MatMulTest, RowsDoNotDependOnTheirNumber) {
-  for (const Shape shape : {Shape{300, 400, 320}, {300, 640, 192}, {300, 128, 48}, {300, 320, 384},
-                            {203, 1536, 320}, {203, 320, 768}, {131, 37, 19}}) {
+  for (const Shape shape : {Shape{300, 400, 320},
+                            {300, 640, 192},
+                            {300, 128, 48},
+                            {300, 320, 384},
+                            {203, 1536, 320},
+                            {203, 320, 768},
+                            {131, 37, 19}}) {
     for (const bool bf16 : Forms()) {
       const Matrix x = RandomMatrix(shape.rows, shape.k, 5);
       const PackedMatrix packed =
@@ -99,15 +112,14 @@ TEST_P(MatMulTest, RowsDoNotDependOnTheirNumber) {
 TEST_P(MatMulTest, DenseMlpRowsDoNotDependOnTheirNumber) {
   for (const bool bf16 : Forms()) {
     const Matrix x = RandomMatrix(250, 64, 1);
-    const PackedMatrix both =
-        PackedMatrix::Pack(RandomMatrix(2 * 100, 64, 2, 0.2F).view(), bf16);
+    const PackedMatrix both = PackedMatrix::Pack(RandomMatrix(2 * 100, 64, 2, 0.2F).view(), bf16);
     const PackedMatrix down = PackedMatrix::Pack(RandomMatrix(64, 100, 3, 0.2F).view(), bf16);
     const Matrix residual = RandomMatrix(250, 64, 4);
     Stream stream(2, GetParam());
     Matrix whole = residual;
-    ASSERT_TRUE(DenseMlp({.x = x.view(), .gate_up = &both, .down = &down, .out = whole.view()},
-                         stream)
-                    .ok());
+    ASSERT_TRUE(
+        DenseMlp({.x = x.view(), .gate_up = &both, .down = &down, .out = whole.view()}, stream)
+            .ok());
     for (const int64_t step : {1, 7, 60, 128}) {
       Matrix parts = residual;
       for (int64_t row = 0; row < 250; row += step) {
@@ -132,9 +144,10 @@ TEST_P(MatMulTest, DenseMlpMatchesDoublePrecision) {
   const PackedMatrix packed_down = PackedMatrix::Pack(down.view(), false);
   Matrix out(3, 20);
   Stream stream(1, GetParam());
-  ASSERT_TRUE(DenseMlp({.x = x.view(), .gate_up = &packed_both, .down = &packed_down, .out = out.view()},
-                       stream)
-                  .ok());
+  ASSERT_TRUE(
+      DenseMlp({.x = x.view(), .gate_up = &packed_both, .down = &packed_down, .out = out.view()},
+               stream)
+          .ok());
   for (int64_t r = 0; r < 3; ++r) {
     for (int64_t n = 0; n < 20; ++n) {
       double sum = 0;
@@ -157,10 +170,12 @@ TEST(MatMulArguments, DisagreeingShapesAreRefused) {
   const Matrix x(2, 5);
   Matrix out(2, 8);
   Stream stream(1);
-  EXPECT_EQ(MatMul({.x = x.view(), .weight = &packed, .bias = {}, .out = out.view()}, stream).code(),
-            absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(MatMul({.x = x.view(), .weight = nullptr, .bias = {}, .out = out.view()}, stream).code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      MatMul({.x = x.view(), .weight = &packed, .bias = {}, .out = out.view()}, stream).code(),
+      absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      MatMul({.x = x.view(), .weight = nullptr, .bias = {}, .out = out.view()}, stream).code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 INSTANTIATE_TEST_SUITE_P(Paths, MatMulTest, testing::ValuesIn(Paths()), PathName);

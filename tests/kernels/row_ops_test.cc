@@ -21,7 +21,8 @@ TEST(RowOps, RmsNormMatchesDoublePrecision) {
       for (int64_t i = 0; i < cols; ++i) square += std::pow(x.at(r, i), 2);
       const double inverse = 1.0 / std::sqrt(square / static_cast<double>(cols) + 1e-3);
       for (int64_t i = 0; i < cols; ++i) {
-        EXPECT_NEAR(out.at(r, i), x.at(r, i) * inverse * weight.values[static_cast<size_t>(i)], 2e-6);
+        EXPECT_NEAR(out.at(r, i), x.at(r, i) * inverse * weight.values[static_cast<size_t>(i)],
+                    2e-6);
       }
     }
   }
@@ -65,12 +66,11 @@ TEST(RowOps, EmbeddingOfBothForms) {
   ASSERT_TRUE(
       Embedding({.ids = ids, .table = table.view(), .bf16_table = {}, .out = wide.view()}, stream)
           .ok());
-  ASSERT_TRUE(Embedding({.ids = ids,
-                         .table = {},
-                         .bf16_table = {narrow.data(), 5, 3, 3},
-                         .out = rounded.view()},
-                        stream)
-                  .ok());
+  ASSERT_TRUE(
+      Embedding(
+          {.ids = ids, .table = {}, .bf16_table = {narrow.data(), 5, 3, 3}, .out = rounded.view()},
+          stream)
+          .ok());
   for (int64_t r = 0; r < 3; ++r) {
     for (int64_t i = 0; i < 3; ++i) {
       EXPECT_EQ(wide.at(r, i), table.at(ids[static_cast<size_t>(r)], i));
@@ -80,7 +80,7 @@ TEST(RowOps, EmbeddingOfBothForms) {
 }
 
 TEST(RowOps, Bf16RoundsToNearestEven) {
-  EXPECT_EQ(ToFloat(ToBf16(1.0F + 1.0F / 256)), 1.0F);                // tie, down to even
+  EXPECT_EQ(ToFloat(ToBf16(1.0F + 1.0F / 256)), 1.0F);               // tie, down to even
   EXPECT_EQ(ToFloat(ToBf16(1.0F + 3.0F / 256)), 1.0F + 4.0F / 256);  // tie, up to even
   EXPECT_EQ(ToFloat(ToBf16(1.0F + 1.1F / 256)), 1.0F + 2.0F / 256);
   EXPECT_TRUE(std::isnan(ToFloat(ToBf16(std::nanf("")))));
@@ -131,7 +131,8 @@ std::vector<std::pair<int32_t, double>> NaiveRoute(const Matrix& logits, int64_t
 }
 
 TEST(Router, MatchesTheEquations) {
-  for (const RouteCase c : {RouteCase{1, 1, 2, true}, {4, 2, 4, true}, {8, 3, 3, false}, {16, 5, 5, true}}) {
+  for (const RouteCase c :
+       {RouteCase{1, 1, 2, true}, {4, 2, 4, true}, {8, 3, 3, false}, {16, 5, 5, true}}) {
     const Matrix logits = RandomMatrix(50, 16, 11);
     const std::vector<float> bias = RandomMatrix(1, 16, 12, 0.3F).values;
     std::vector<int32_t> experts(50 * static_cast<size_t>(c.topk));

@@ -15,8 +15,8 @@ namespace lectern::kernels {
 
 inline std::vector<cpu::Isa> Paths() {
   std::vector<cpu::Isa> out;
-  for (const cpu::Isa isa : {cpu::Isa::kGeneric, cpu::Isa::kAvx2, cpu::Isa::kAvx512,
-                             cpu::Isa::kAvx512Bf16}) {
+  for (const cpu::Isa isa :
+       {cpu::Isa::kGeneric, cpu::Isa::kAvx2, cpu::Isa::kAvx512, cpu::Isa::kAvx512Bf16}) {
     if (isa <= cpu::DetectIsa()) out.push_back(isa);
   }
   return out;
@@ -52,7 +52,8 @@ inline float Rounded(float value, bool bf16) { return bf16 ? ToFloat(ToBf16(valu
 
 // One sequence over pages in scattered order.
 struct Pages {
-  Pages(int64_t num_tokens, int64_t row_elements, bool use_bf16, uint32_t seed) : row(row_elements), bf16(use_bf16) {
+  Pages(int64_t num_tokens, int64_t row_elements, bool use_bf16, uint32_t seed)
+      : row(row_elements), bf16(use_bf16) {
     const int64_t count = (num_tokens + kPageSize - 1) / kPageSize;
     for (int64_t page = 0; page < count; ++page) table.push_back(static_cast<int32_t>(page));
     std::mt19937 engine(seed);

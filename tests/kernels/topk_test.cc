@@ -40,7 +40,8 @@ TEST(SelectTopk, MatchesSortingOnRandomScores) {
   for (uint32_t seed = 0; seed < 90; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 engine(seed);
-    const int64_t size = std::uniform_int_distribution<int64_t>(2, seed < 60 ? 3000 : 30000)(engine);
+    const int64_t size =
+        std::uniform_int_distribution<int64_t>(2, seed < 60 ? 3000 : 30000)(engine);
     const int64_t k = std::uniform_int_distribution<int64_t>(1, size - 1)(engine);
     // Coarse rounding makes many ties; wide exponents spread the digits.
     const float grain = seed % 3 == 0 ? 0.25F : seed % 3 == 1 ? 1e-6F : 1e-3F;
@@ -81,13 +82,19 @@ TEST(SelectTopk, MisleadingSamples) {
 
 // What a broken checkpoint may give: the answer is meaningless, but k valid positions.
 TEST(SelectTopk, NotANumberStaysInRange) {
-  std::vector<float> scores = RandomMatrix(1, 200, 1).values;
-  for (size_t i = 0; i < scores.size(); i += 3) scores[i] = std::nanf("");
-  const std::vector<int32_t> chosen = Select(scores, 64);
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    EXPECT_LT(chosen[i], 200);
-    if (i > 0) {
-      EXPECT_GT(chosen[i], chosen[i - 1]);
+  for (const int64_t size : {200, 5000}) {
+    for (const size_t step : {1, 3, 8}) {
+      std::vector<float> scores = RandomMatrix(1, size, 1).values;
+      for (size_t i = 0; i < scores.size(); i += step) scores[i] = std::nanf("");
+      for (const cpu::Isa isa : Paths()) {
+        AlignedBuffer<std::byte> scratch(cpu::TopkScratchBytes(size));
+        std::vector<int32_t> chosen(64);
+        cpu::SelectTopk(scores.data(), size, 64, isa, scratch.data(), chosen.data());
+        for (size_t i = 0; i < chosen.size(); ++i) {
+          EXPECT_LT(chosen[i], size);
+          EXPECT_GE(chosen[i], i == 0 ? 0 : chosen[i - 1] + 1);
+        }
+      }
     }
   }
 }

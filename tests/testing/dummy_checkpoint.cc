@@ -85,8 +85,8 @@ uint64_t HashName(std::string_view name) {
 
 bool EndsWith(std::string_view text, std::string_view end) { return text.ends_with(end); }
 
-// Mean and spread that keep activations of order one: matrices by their fan-in, what is added to the residual
-// smaller, queries larger so that attention and choices are peaked.
+// Mean and spread that keep activations of order one: matrices by their fan-in, what is added to
+// the residual smaller, queries larger so that attention and choices are peaked.
 struct Spread {
   double mean;
   double deviation;

@@ -8,8 +8,8 @@
 
 namespace lectern::testing {
 
-// Shape of a glm_moe_dsa model. The defaults make one of about 250 KB whose selections differ from token
-// to token once a sequence is longer than index_topk.
+// Shape of a glm_moe_dsa model. The defaults make one of about 250 KB whose selections differ from
+// token to token once a sequence is longer than index_topk.
 struct DummyModel {
   std::string index_topk_pattern = "FSFS";
   int num_hidden_layers = 4;
@@ -37,8 +37,9 @@ struct DummyModel {
 // The shape of the default model (lectern-small): 17.7 M parameters, 35 MB in bf16.
 DummyModel DefaultModelShape();
 
-// Writes config.json, generation_config.json and model.safetensors (bfloat16) into `directory`, which is
-// made. Values depend on seed and tensor name alone. Activations stay of order one.
-absl::Status MakeDummyCheckpoint(const std::string& directory, const DummyModel& model, uint64_t seed);
+// Writes config.json, generation_config.json and model.safetensors (bfloat16) into `directory`,
+// which is made. Values depend on seed and tensor name alone. Activations stay of order one.
+absl::Status MakeDummyCheckpoint(const std::string& directory, const DummyModel& model,
+                                 uint64_t seed);
 
 }  // namespace lectern::testing

@@ -1,6 +1,7 @@
-// The float32 reference against the published reference's answers: every case of the conformance set, both
-// sequences, several chunk sizes. Catches any slip in the maths: the set's notes list what each would move.
-// LECTERN_CONFORMANCE_DIR points at a whole set; the source tree carries a part of it.
+// The float32 reference against the published reference's answers: every case of the conformance
+// set, both sequences, several chunk sizes. Catches any slip in the maths: the set's notes list
+// what each would move. LECTERN_CONFORMANCE_DIR points at a whole set; the source tree carries a
+// part of it.
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,13 @@
-// A row's logits and choices have the same bits whatever the chunk, the batch mates, the page ids and who
-// wrote the earlier KV. Hit = miss stands on this.
+// A row's logits and choices have the same bits whatever the chunk, the batch mates, the page ids
+// and who wrote the earlier KV. Hit = miss stands on this.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
-#include <map>
+#include <iterator>
 #include <numeric>
 #include <random>
 
@@ -51,7 +52,8 @@ struct Row {
 class Pool {
  public:
   Pool(const Model& model, int64_t num_pages, uint32_t seed)
-      : bytes_(num_pages * model.kv_layout().page_bytes()), view_{bytes_.data(), model.kv_layout()} {
+      : bytes_(num_pages * model.kv_layout().page_bytes()),
+        view_{bytes_.data(), model.kv_layout()} {
     free_.resize(static_cast<size_t>(num_pages));
     std::iota(free_.begin(), free_.end(), 0);
     std::mt19937 engine(seed);
@@ -146,20 +148,21 @@ std::vector<int32_t> RandomIds(int32_t count, int32_t vocab, uint32_t seed) {
 }
 
 // The sequence alone, in chunks.
-std::vector<Row> Alone(Model& model, const std::vector<int32_t>& ids, int32_t chunk, uint32_t seed) {
+std::vector<Row> Alone(Model& model, const std::vector<int32_t>& ids, int32_t chunk,
+                       uint32_t seed) {
   const auto length = static_cast<int32_t>(ids.size());
   Pool pool(model, length / cache::kPageSize + 3, seed);
   Sequence sequence{ids, {}, 0};
   std::vector<Row> out;
   while (sequence.done < length) {
-    const auto rows =
-        Step(model, pool, {{&sequence, std::min(chunk, length - sequence.done)}});
+    const auto rows = Step(model, pool, {{&sequence, std::min(chunk, length - sequence.done)}});
     out.insert(out.end(), rows.begin(), rows.end());
   }
   return out;
 }
 
-void ExpectSameRows(const std::vector<Row>& actual, const std::vector<Row>& expected, size_t first) {
+void ExpectSameRows(const std::vector<Row>& actual, const std::vector<Row>& expected,
+                    size_t first) {
   for (size_t i = 0; i < actual.size(); ++i) {
     ASSERT_EQ(actual[i].choices, expected[first + i].choices) << "position " << first + i;
     ASSERT_EQ(actual[i].logits, expected[first + i].logits) << "position " << first + i;
@@ -213,7 +216,8 @@ TEST_P(InvarianceTest, DecodeOfTheDefaultShapeAmongMates) {
       }
       for (int step = 0; step < 8; ++step) {
         std::vector<Part> parts = {{&sequence, 1}};
-        for (int m = 0; m < mates; ++m) parts.push_back({&others[static_cast<size_t>(m)], 1 + 4 * m});
+        for (int m = 0; m < mates; ++m)
+          parts.push_back({&others[static_cast<size_t>(m)], 1 + 4 * m});
         std::rotate(parts.begin(), parts.begin() + step % (mates + 1), parts.end());
         const auto rows = Step(*model, pool, parts);
         size_t row = 0;
@@ -248,8 +252,9 @@ TEST_P(InvarianceTest, RandomCompany) {
         const auto left = static_cast<int32_t>(sequence.ids.size()) - sequence.done;
         if (left == 0 || engine() % 4 == 0) continue;
         const int32_t most = engine() % 2 == 0 ? 1 : 90;
-        parts.push_back({&sequence, 1 + static_cast<int32_t>(engine() % static_cast<uint32_t>(
-                                                                 std::min(most, left)))});
+        parts.push_back(
+            {&sequence,
+             1 + static_cast<int32_t>(engine() % static_cast<uint32_t>(std::min(most, left)))});
       }
       const bool finished = std::all_of(sequences.begin(), sequences.end(), [](const Sequence& s) {
         return s.done == static_cast<int32_t>(s.ids.size());
@@ -263,8 +268,9 @@ TEST_P(InvarianceTest, RandomCompany) {
       size_t row = 0;
       for (size_t p = 0; p < parts.size(); ++p) {
         const auto s = static_cast<size_t>(parts[p].sequence - sequences.data());
-        const std::vector<Row> own(rows.begin() + static_cast<std::ptrdiff_t>(row),
-                                   rows.begin() + static_cast<std::ptrdiff_t>(row) + parts[p].count);
+        const std::vector<Row> own(
+            rows.begin() + static_cast<std::ptrdiff_t>(row),
+            rows.begin() + static_cast<std::ptrdiff_t>(row) + parts[p].count);
         ExpectSameRows(own, solo[s], static_cast<size_t>(begins[p]));
         row += own.size();
       }
@@ -272,8 +278,8 @@ TEST_P(InvarianceTest, RandomCompany) {
   }
 }
 
-// Rows nobody asks for are dropped before the last layer's attention, Full or Shared; the others keep their bits
-// and the cache its rows.
+// Rows nobody asks for are dropped before the last layer's attention, Full or Shared; the others
+// keep their bits and the cache its rows.
 TEST_P(InvarianceTest, RowsAskedForDoNotShow) {
   for (const char* pattern : {"FSFS", "FSSF"}) {
     DummyModel shape = MoeShape();
@@ -322,8 +328,43 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, InvarianceTest,
                          ::testing::Values(config::ComputeDtype::kFloat32,
                                            config::ComputeDtype::kBfloat16),
                          [](const auto& info) {
-                           return info.param == config::ComputeDtype::kFloat32 ? "float32" : "bfloat16";
+                           return info.param == config::ComputeDtype::kFloat32 ? "float32"
+                                                                               : "bfloat16";
                          });
+
+// The serving path computes what the reference computes, but for rounding: logits of a random model
+// within a few percent below index_topk, and nearly the same choices by layer 0's indexer above it.
+TEST(Bf16Path, StaysNearTheReference) {
+  const DummyModel shape = testing::DefaultModelShape();
+  const auto reference = MakeModel(shape, config::ComputeDtype::kFloat32, 2);
+  const auto fast = MakeModel(shape, config::ComputeDtype::kBfloat16, 2);
+  const auto ids = RandomIds(900, 6144, 8);
+  const auto exact = Alone(*reference, ids, 512, 1);
+  const auto rounded = Alone(*fast, ids, 512, 2);
+  double square = 0;
+  double difference = 0;
+  for (size_t t = 0; t < 512; ++t) {
+    for (size_t i = 0; i < exact[t].logits.size(); ++i) {
+      square += std::pow(exact[t].logits[i], 2);
+      difference += std::pow(exact[t].logits[i] - rounded[t].logits[i], 2);
+    }
+  }
+  EXPECT_LT(std::sqrt(difference / square), 0.05);
+  size_t same = 0;
+  size_t all = 0;
+  for (size_t t = 512; t < 900; ++t) {
+    const std::vector<int32_t> a(exact[t].choices.begin(), exact[t].choices.begin() + 512);
+    const std::vector<int32_t> b(rounded[t].choices.begin(), rounded[t].choices.begin() + 512);
+    std::vector<int32_t> both;
+    std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+    same += both.size();
+    all += a.size();
+  }
+  const double overlap = static_cast<double>(same) / static_cast<double>(all);
+  EXPECT_GT(overlap, 0.98);
+  RecordProperty("relative_rms", std::to_string(std::sqrt(difference / square)));
+  RecordProperty("overlap", std::to_string(overlap));
+}
 
 // Only Full layers have room for indexer keys.
 TEST(KvLayoutOfModel, SharedLayersHoldNoIndexerKeys) {
