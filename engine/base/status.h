@@ -45,7 +45,10 @@ inline absl::Status Annotate(const absl::Status& status, std::string_view contex
 // ASSIGN_OR_RETURN(auto value, StatusOrExpression()).
 #define ASSIGN_OR_RETURN(declaration, expression) \
   ASSIGN_OR_RETURN_INNER(LECTERN_CONCAT(lectern_result_, __LINE__), declaration, expression)
+// `declaration` cannot stand in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define ASSIGN_OR_RETURN_INNER(result, declaration, expression) \
   auto result = (expression);                                   \
   if (!result.ok()) return std::move(result).status();          \
   declaration = std::move(result).value()
+// NOLINTEND(bugprone-macro-parentheses)
