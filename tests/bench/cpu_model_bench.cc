@@ -1,7 +1,7 @@
 // Speed of the CPU model on a dummy checkpoint of the default shape: prefill and decode tokens per
 // second, one JSON object a line. Not a test.
 //
-//   cpu_model_bench [--reps N] [--threads N] [--max-context N]
+//   cpu_model_bench [--reps N] [--threads N] [--max-context N] [--decode-only 1]
 
 #include <algorithm>
 #include <chrono>
@@ -27,6 +27,7 @@ struct Flags {
   int reps = 3;
   int threads = 0;
   int max_context = 65536;
+  bool decode_only = false;
 };
 
 double Now() {
@@ -157,7 +158,7 @@ int Main(const Flags& flags) {
   std::printf("{\"numerics_id\":\"%s\",\"pattern\":\"%s\"}\n", (*model)->numerics_id().c_str(),
               policy->pattern().c_str());
   for (const int context : {2048, 8192, 20480, 65536}) {
-    if (context > flags.max_context) continue;
+    if (context > flags.max_context || flags.decode_only) continue;
     BenchPrefill(**model, context, context > 8192 ? 1 : flags.reps);
   }
   for (const int sequences : {1, 8}) {
@@ -178,6 +179,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--reps") == 0) flags.reps = std::atoi(argv[i + 1]);
     if (std::strcmp(argv[i], "--threads") == 0) flags.threads = std::atoi(argv[i + 1]);
+    if (std::strcmp(argv[i], "--decode-only") == 0) flags.decode_only = argv[i + 1][0] == '1';
     if (std::strcmp(argv[i], "--max-context") == 0) flags.max_context = std::atoi(argv[i + 1]);
   }
   return lectern::Main(flags);
