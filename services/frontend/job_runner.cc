@@ -1,5 +1,7 @@
 #include "services/frontend/job_runner.h"
 
+#include <google/protobuf/empty.pb.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -274,6 +276,20 @@ absl::StatusOr<v1::Job> JobRunner::Cancel(const v1::CancelJobRequest& request) {
 }
 
 absl::Status JobRunner::Delete(const v1::DeleteJobRequest& request) {
+  common::FieldViolations violations;
+  CheckRequestId(request.request_id(), violations);
+  RETURN_IF_ERROR(violations.ToStatus());
+  return context_.requests
+      .OnceAfter<v1::DeleteJobRequest, google::protobuf::Empty>(
+          "DeleteJob", request,
+          [&]() -> absl::StatusOr<google::protobuf::Empty> {
+            RETURN_IF_ERROR(DeleteOnce(request));
+            return google::protobuf::Empty();
+          })
+      .status();
+}
+
+absl::Status JobRunner::DeleteOnce(const v1::DeleteJobRequest& request) {
   v1::CancelJobRequest cancel;
   cancel.set_name(request.name());
   RETURN_IF_ERROR(Cancel(cancel).status());

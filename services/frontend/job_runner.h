@@ -62,6 +62,7 @@ class JobRunner {
   void Stop();
 
  private:
+  absl::Status DeleteOnce(const v1::DeleteJobRequest& request);
   absl::StatusOr<v1::Job> Load(const std::string& id) const;
   absl::Status CheckPrompts(const v1::CreateJobRequest& request);
   absl::StatusOr<std::string> Store(const v1::CreateJobRequest& request,

@@ -10,6 +10,12 @@
 #include "services/frontend/resource_names.h"
 
 namespace lectern::frontend {
+namespace {
+
+// Long records make short pages: a reply stays below what clients accept by default (4 MiB).
+constexpr size_t kPageBytesMax = 2 << 20;
+
+}  // namespace
 
 absl::StatusOr<std::string> ReadPage(const state::StateStore& store, const PageRequest& request,
                                      const std::function<bool(std::string_view value)>& take) {
@@ -23,18 +29,20 @@ absl::StatusOr<std::string> ReadPage(const state::StateStore& store, const PageR
     begin = absl::StrCat(request.prefix, *last, std::string(1, '\0'));
   }
   int taken = 0;
+  size_t bytes = 0;
   std::string last_key;
   bool more = false;
   bool damaged = false;
   RETURN_IF_ERROR(store.Scan(begin, state::PrefixEnd(request.prefix),
                              [&](std::string_view key, std::string_view value) {
-                               if (taken == limit) {
+                               if (taken == limit || (taken > 0 && bytes + value.size() > kPageBytesMax)) {
                                  more = true;
                                  return false;
                                }
                                damaged = !take(value);
                                last_key = std::string(key.substr(request.prefix.size()));
                                ++taken;
+                               bytes += value.size();
                                return !damaged;
                              }));
   if (damaged) {

@@ -17,8 +17,8 @@ constexpr int64_t kKeptTokensMax = 4'000'000;
 constexpr int64_t kCountedParagraphsMax = 1'000'000;
 // Left free beside an excerpt for questions and answers: this much, or a quarter of a small context.
 constexpr int64_t kReserveMax = 2048;
-// Marker, number and line end of a paragraph: an upper bound for numbers of up to three tokens.
-constexpr int32_t kFrameTokens = 5;
+// Line end, marker and number of a first paragraph.
+constexpr int32_t kFrameTokens = 3;
 
 std::vector<documents::PlacedParagraph> PlaceAll(
     const std::vector<std::shared_ptr<const documents::ParsedDocument>>& documents) {
@@ -66,12 +66,18 @@ absl::StatusOr<PromptBuilder::TokenCounts> PromptBuilder::Counts(
   }
   auto counts = std::make_shared<std::vector<int32_t>>();
   counts->reserve(document.paragraphs.size());
-  // One paragraph at a time: a document beyond every context never stands in memory as a prompt.
-  std::vector<int32_t> ids;
+  std::vector<tokenizer::PromptParagraph> paragraphs;
   for (const documents::Paragraph& paragraph : document.paragraphs) {
-    ids.clear();
-    RETURN_IF_ERROR(tokenizer_.AppendPlain(" " + paragraph.normalized, ids));
-    counts->push_back(static_cast<int32_t>(ids.size()) + kFrameTokens);
+    paragraphs.push_back({static_cast<int>(paragraphs.size()) + 1, paragraph.normalized});
+  }
+  ASSIGN_OR_RETURN(const tokenizer::Prompt prompt, chat_.BuildShared("", paragraphs));
+  // From the end of one text to the end of the next: line end, marker and text. The first one's frame is
+  // told apart from the prompt's head by its usual size.
+  int64_t last_end = 0;
+  for (const tokenizer::TokenRange& range : prompt.paragraph_tokens) {
+    const int64_t begin = last_end == 0 ? range.begin - kFrameTokens : last_end;
+    counts->push_back(static_cast<int32_t>(range.end - begin));
+    last_end = range.end;
   }
   const std::lock_guard lock(mutex_);
   if (counted_paragraphs_ > kCountedParagraphsMax) {
@@ -142,7 +148,12 @@ absl::StatusOr<std::shared_ptr<const SharedPrompt>> PromptBuilder::Shared(
   ASSIGN_OR_RETURN(Documents documents, Load(request.documents));
   // Names stand for contents: ids come from the bytes.
   const std::string names = absl::StrJoin(request.documents, "\n");
-  if (auto kept = FindShared("whole\n" + names)) return kept;
+  const std::string whole_key = "whole\n" + names;
+  const std::string forced_key = "forced\n" + names;  // read whole by request alone
+  if (auto kept = FindShared(whole_key)) return kept;
+  if (request.whole) {
+    if (auto kept = FindShared(forced_key)) return kept;
+  }
 
   std::vector<std::vector<int32_t>> counts;
   int64_t total = 0;
@@ -154,8 +165,7 @@ absl::StatusOr<std::shared_ptr<const SharedPrompt>> PromptBuilder::Shared(
   if (total <= Budget() || (request.whole && total <= limits_.max_context)) {
     std::vector<documents::PlacedParagraph> placed = PlaceAll(documents);
     ASSIGN_OR_RETURN(auto shared, Place(std::move(documents), std::move(placed), v1::SCOPE_WHOLE));
-    // What is read whole only by request must not answer for others.
-    if (total <= Budget()) KeepShared("whole\n" + names, shared);
+    KeepShared(total <= Budget() ? whole_key : forced_key, shared);
     return shared;
   }
   if (request.whole) {

@@ -106,7 +106,7 @@ class SourceReactor final : public grpc::ServerWriteReactor<Message> {
   }
 
   void OnCancel() override {
-    source_->OnGone(context_->deadline() <= std::chrono::system_clock::now());
+    source_->OnGone(DeadlinePassed());
     {
       const std::lock_guard lock(mutex_);
       gone_ = true;
@@ -137,6 +137,15 @@ class SourceReactor final : public grpc::ServerWriteReactor<Message> {
         method_(method),
         source_(std::move(source)),
         handle_(std::move(handle)) {}
+
+  // A client ends its call at its own deadline; the server's copy of it is later, by the way of the call and by the
+  // rounding of grpc-timeout (two or three digits).
+  bool DeadlinePassed() const {
+    const auto now = std::chrono::system_clock::now();
+    const auto left = std::chrono::duration<double>(context_->deadline() - now);
+    const auto whole = std::chrono::duration<double>(context_->deadline() - started_);
+    return left <= std::chrono::milliseconds(200) + whole * 0.02;
+  }
 
   void Pump() {
     using Next = typename MessageSource<Message>::Next;
@@ -177,6 +186,7 @@ class SourceReactor final : public grpc::ServerWriteReactor<Message> {
   const std::string_view method_;
   const std::unique_ptr<MessageSource<Message>> source_;
   const std::shared_ptr<Handle> handle_;
+  const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   Message message_;
 
   std::mutex mutex_;

@@ -8,7 +8,9 @@
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
 
+#include <condition_variable>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 #include <utility>
 
@@ -107,7 +109,7 @@ class GrpcServer final : public Server {
 
   void Shutdown(double grace_seconds) override {
     const std::lock_guard lock(shutdown_mutex_);
-    if (!runtime_) return;
+    if (ended_) return;
     runtime_->health().Drain();
     if (server_) {
       const auto grace = std::chrono::duration_cast<std::chrono::system_clock::duration>(
@@ -120,12 +122,13 @@ class GrpcServer final : public Server {
     server_.reset();
     services_.clear();
     runtime_.reset();
+    ended_ = true;
+    end_.notify_all();
   }
 
   void Wait() override {
-    // Shutdown holds the mutex until everything has ended.
-    if (server_) server_->Wait();
-    const std::lock_guard lock(shutdown_mutex_);
+    std::unique_lock lock(shutdown_mutex_);
+    end_.wait(lock, [this] { return ended_; });
   }
 
  private:
@@ -171,7 +174,9 @@ class GrpcServer final : public Server {
   std::unique_ptr<common::MetricsEndpoint> metrics_;
   std::string address_;
   std::map<std::string, bool> serving_;  // guarded by the health state's lock
-  std::mutex shutdown_mutex_;
+  std::mutex shutdown_mutex_;  // held until everything has ended
+  std::condition_variable end_;
+  bool ended_ = false;
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "services/frontend/session_runner.h"
 
+#include <google/protobuf/empty.pb.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -44,10 +46,10 @@ absl::Status CheckTurns(int32_t turns, int32_t existing) {
 }  // namespace
 
 struct SessionRunner::TurnRun {
-  std::mutex mutex;
-  v1::Turn turn;  // as stored
   std::shared_ptr<EventStream> stream;
-  std::shared_ptr<RunningAnswer> answer;
+  std::shared_ptr<RunningAnswer> answer;  // guarded by the runner's mutex
+  std::mutex mutex;
+  v1::Turn turn;  // as stored; guarded by `mutex`
 };
 
 // Marks a session as busy while it lives, or hands the mark over to a running turn.
@@ -355,6 +357,7 @@ void SessionRunner::OnTurnEnd(const std::string& name, const absl::Status& statu
     const auto found = running_.find(name);
     if (found == running_.end()) return;
     ended = std::move(found->second);
+    ended->answer.reset();  // which holds the run in turn
     running_.erase(found);
     busy_.erase(ParseTurnName(name)->session_id);
     freed_.notify_all();
@@ -391,19 +394,37 @@ absl::StatusOr<v1::Turn> SessionRunner::CancelTurn(const v1::CancelTurnRequest& 
   if (!name) violations.Add("turn", "must be sessions/{id}/turns/{n}");
   RETURN_IF_ERROR(violations.ToStatus());
   RETURN_IF_ERROR(LoadTurn(name->session_id, name->number).status());
-  std::shared_ptr<TurnRun> run;
+  std::shared_ptr<RunningAnswer> answer;
+  std::shared_ptr<EventStream> stream;
   {
     const std::lock_guard lock(mutex_);
-    if (const auto found = running_.find(request.turn()); found != running_.end()) run = found->second;
+    if (const auto found = running_.find(request.turn()); found != running_.end()) {
+      answer = found->second->answer;
+      stream = found->second->stream;
+    }
   }
-  if (run != nullptr) {
-    run->answer->Cancel();
-    run->stream->WaitForEnd(kCancelWait);
+  if (answer != nullptr) {
+    answer->Cancel();
+    stream->WaitForEnd(kCancelWait);
   }
   return LoadTurn(name->session_id, name->number);
 }
 
 absl::Status SessionRunner::Delete(const v1::DeleteSessionRequest& request) {
+  common::FieldViolations violations;
+  CheckRequestId(request.request_id(), violations);
+  RETURN_IF_ERROR(violations.ToStatus());
+  return context_.requests
+      .OnceAfter<v1::DeleteSessionRequest, google::protobuf::Empty>(
+          "DeleteSession", request,
+          [&]() -> absl::StatusOr<google::protobuf::Empty> {
+            RETURN_IF_ERROR(DeleteOnce(request));
+            return google::protobuf::Empty();
+          })
+      .status();
+}
+
+absl::Status SessionRunner::DeleteOnce(const v1::DeleteSessionRequest& request) {
   ASSIGN_OR_RETURN(const std::string id, SessionId("name", request.name()));
   ASSIGN_OR_RETURN(const v1::Session session, Load(id));
   if (session.turns() > 0) {
@@ -539,6 +560,7 @@ void SessionRunner::Stop() {
   }
   for (const auto& [name, run] : running) {
     run->answer->Abandon();
+    run->answer.reset();
     run->stream->Close(absl::UnavailableError("the server is shutting down; watch again"));
   }
 }

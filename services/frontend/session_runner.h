@@ -58,6 +58,7 @@ class SessionRunner {
   class Busy;
   struct TurnRun;
 
+  absl::Status DeleteOnce(const v1::DeleteSessionRequest& request);
   absl::StatusOr<v1::Session> Load(const std::string& id) const;
   absl::StatusOr<v1::Turn> LoadTurn(const std::string& session_id, int32_t number) const;
   absl::StatusOr<PromptRequest> MakePrompt(const v1::Session& session, const std::string& id,

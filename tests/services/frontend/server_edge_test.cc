@@ -1,5 +1,4 @@
 // The edge: what is refused and how, health, reflection, metrics, locks, limits, malformed bytes.
-#include <civetweb.h>
 #include <grpcpp/impl/codegen/client_unary_call.h>
 
 #include <random>
@@ -7,6 +6,7 @@
 #include "services/frontend/listen_address.h"
 #include "services/frontend/stall_detector.h"
 #include "tests/services/frontend/server_fixture.h"
+#include "tests/testing/http_get.h"
 
 namespace lectern::frontend {
 namespace {
@@ -166,18 +166,10 @@ TEST_F(EdgeTest, MalformedBytesAreAnErrorAndNoMore) {
 TEST_F(EdgeTest, MetricsPortShowsWhatHappened) {
   const v1::Document document = client_.Upload("metrics.txt", SampleText(8));
   client_.Watch(client_.CreateJob(document.name(), {"q?"}, 8).name());
-  const std::string address = server_->metrics_address();
-  const int port = std::stoi(address.substr(address.rfind(':') + 1));
-  char error[200] = "";
-  mg_connection* connection = mg_download("127.0.0.1", port, 0, error, sizeof error,
-                                          "GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n");
-  ASSERT_NE(connection, nullptr) << error;
-  std::string body;
-  char buffer[8192];
-  for (int n = 0; (n = mg_read(connection, buffer, sizeof buffer)) > 0;) {
-    body.append(buffer, static_cast<size_t>(n));
-  }
-  mg_close_connection(connection);
+  const testing::HttpReply scrape = testing::HttpGet(server_->metrics_address(), "/metrics");
+  ASSERT_EQ(scrape.code, 200);
+  const std::string& body = scrape.body;
+  EXPECT_EQ(testing::HttpGet(server_->metrics_address(), "/healthz").code, 200);
   for (const char* name :
        {"lectern_time_to_first_token_seconds_bucket{cache=\"miss\"", "lectern_request_e2e_seconds_count",
         "lectern_prompt_tokens_total{", "lectern_generation_tokens_total{", "lectern_leaked_pages 0",
