@@ -5,8 +5,9 @@
 //                      referenced ──last handle gone──> cached      (published: LRU, newest last)
 //   cached ──Pin──> referenced        cached ──Allocate needs it──> evicted, then referenced
 //
-// Admission reserves before it starts: free + cached never falls below what is reserved, so an admitted
-// request always finds its pages, nobody is preempted and no two requests can wait for each other.
+// Admission reserves before it starts: free + cached never falls below what is reserved, so an
+// admitted request always finds its pages, nobody is preempted and no two requests can wait for
+// each other.
 //
 // Thread safe: the loop allocates, tier threads hold and release. One mutex, held for a few
 // instructions.
@@ -99,14 +100,14 @@ class BlockPool {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  // Called when a cached page is given up, on the thread that caused it, before the page is reused and
-  // outside the pool's lock. Set once, before use.
+  // Called when a cached page is given up, on the thread that caused it, before the page is reused
+  // and outside the pool's lock. Set once, before use.
   void SetEvictionListener(std::function<void(PageId)> listener);
 
   // ResourceExhausted, with the numbers: fewer pages are free or evictable than are asked for.
   base::Expected<Reservation> Reserve(int64_t pages);
-  // Takes one page out of `reservation`, which must not be empty; evicts the oldest cached page where
-  // none is free. The contents are whatever the last owner left.
+  // Takes one page out of `reservation`, which must not be empty; evicts the oldest cached page
+  // where none is free. The contents are whatever the last owner left.
   PageHandle Allocate(Reservation& reservation);
   // Undoes Allocate: frees the page, whose only handle this must be, and credits the reservation.
   void ReturnTo(Reservation& reservation, PageHandle page);
@@ -114,7 +115,8 @@ class BlockPool {
   // reservation; the caller waits.
   PageHandle Pin(PageId page);
 
-  // The page outlives its handles from now on, until evicted. It must be referenced and not loading.
+  // The page outlives its handles from now on, until evicted. It must be referenced and not
+  // loading.
   void Publish(PageId page);
   // Evicts every cached page; the listener is called for each. Returns how many.
   int64_t DropCached();
@@ -122,8 +124,8 @@ class BlockPool {
   PoolCounts counts() const;
   // Changes whenever pages or reservations come back: nothing to retry while it stands still.
   uint64_t release_epoch() const;
-  // Referenced pages that no known owner accounts for: neither in `held_by_sequences` ([total] flags) nor
-  // pinned by a tier. 0, or there is a leak.
+  // Referenced pages that no known owner accounts for: neither in `held_by_sequences` ([total]
+  // flags) nor pinned by a tier. 0, or there is a leak.
   int64_t CountUnaccounted(std::span<const uint8_t> held_by_sequences) const;
   // Pages pinned by tiers; must be 0 while no tier has work.
   int64_t CountHeldByTiers() const;

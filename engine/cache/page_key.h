@@ -1,7 +1,8 @@
 #pragma once
 // Names of pages. A page's key is a SHA-256 chain: it says what was computed (namespace), for whom
-// (salt), after which text (parent) and over which tokens, so that equal keys mean equal bytes. Token
-// ids are compared all the same wherever a page is found: a collision cannot serve another's text.
+// (salt), after which text (parent) and over which tokens, so that equal keys mean equal bytes.
+// Token ids are compared all the same wherever a page is found: a collision cannot serve another's
+// text.
 
 #include <array>
 #include <compare>
@@ -42,8 +43,8 @@ struct PageIdentity {
 using PageHash = std::function<PageKey(const PageKey& parent, std::span<const int32_t> tokens)>;
 PageKey Sha256PageHash(const PageKey& parent, std::span<const int32_t> tokens);
 
-// Digest of everything that makes bytes of pages incomparable: model fingerprint, IndexCache pattern,
-// numerics_id, prompt-layout version. Parts are hashed with their lengths, in order.
+// Digest of everything that makes bytes of pages incomparable: model fingerprint, IndexCache
+// pattern, numerics_id, prompt-layout version. Parts are hashed with their lengths, in order.
 PageKey NamespaceKey(std::initializer_list<std::string_view> parts);
 
 // Parent of the first page of every prompt of one tenant in one namespace.
@@ -55,8 +56,8 @@ class PageKeyChain {
   PageKeyChain() = default;
   explicit PageKeyChain(PageKey root, PageHash hash = Sha256PageHash);
 
-  // Adds the keys of pages that `tokens` (all of them, from the first) fill completely and that are not
-  // there yet.
+  // Adds the keys of pages that `tokens` (all of them, from the first) fill completely and that are
+  // not there yet.
   void Extend(std::span<const int32_t> tokens);
 
   int64_t num_pages() const { return static_cast<int64_t>(keys_.size()); }

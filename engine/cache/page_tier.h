@@ -1,10 +1,11 @@
 #pragma once
-// A place below memory that keeps whole pages: the local RocksDB store, later host memory and a remote
-// store. Writes and reads happen on the tier's own threads; the loop only enqueues and polls.
+// A place below memory that keeps whole pages: the local RocksDB store, later host memory and a
+// remote store. Writes and reads happen on the tier's own threads; the loop only enqueues and
+// polls.
 //
 // A page on its way to or from a tier is pinned by a handle of the tier (PageHolder::kTierRead or
-// kTierWrite), so nothing can reuse its memory under the transfer. A tier never fails a request: what it cannot deliver, or
-// delivers damaged, is a miss with a counter.
+// kTierWrite), so nothing can reuse its memory under the transfer. A tier never fails a request:
+// what it cannot deliver, or delivers damaged, is a miss with a counter.
 
 #include <cstdint>
 #include <functional>

@@ -11,7 +11,8 @@ PrefixIndex::Result PrefixIndex::Find(const PageIdentity& identity) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(identity.key);
   if (found == entries_.end()) {
-    return {evicted_.contains(identity.key) ? IndexAnswer::kEvicted : IndexAnswer::kAbsent, kNoPage};
+    return {evicted_.contains(identity.key) ? IndexAnswer::kEvicted : IndexAnswer::kAbsent,
+            kNoPage};
   }
   const Entry& entry = found->second;
   if (entry.parent != identity.parent || entry.tokens != identity.tokens) {

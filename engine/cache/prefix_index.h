@@ -1,6 +1,6 @@
 #pragma once
-// Which published page of the pool holds which text. A radix tree over pages written as a hash chain:
-// a page's key names its parent, so a walk from the root is one look-up a page.
+// Which published page of the pool holds which text. A radix tree over pages written as a hash
+// chain: a page's key names its parent, so a walk from the root is one look-up a page.
 //
 // Thread safe; one mutex. The loop inserts and erases, any thread may look.
 

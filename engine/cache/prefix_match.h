@@ -1,10 +1,10 @@
 #pragma once
 // Where the leading pages of a prompt can be had: a run of pages in memory, then a run on disk.
 //
-// Behind the first page from disk nothing is taken from memory, even where it is there: if a read fails,
-// everything behind the failed page is given back and recomputed in the same place, and a shared page
-// cannot be given back for a private one without more pages than were reserved. Memory evicts the ends of
-// prompts first, so such pages are rare, and disk has them too.
+// Behind the first page from disk nothing is taken from memory, even where it is there: if a read
+// fails, everything behind the failed page is given back and recomputed in the same place, and a
+// shared page cannot be given back for a private one without more pages than were reserved. Memory
+// evicts the ends of prompts first, so such pages are rare, and disk has them too.
 
 #include <cstdint>
 #include <span>
@@ -35,8 +35,8 @@ struct PrefixMatch {
   MissReason miss = MissReason::kNone;
 };
 
-// Pages of a prompt of `num_tokens` that a hit may cover: whole ones, and at least one token is left to
-// compute, since its row gives the first logits.
+// Pages of a prompt of `num_tokens` that a hit may cover: whole ones, and at least one token is
+// left to compute, since its row gives the first logits.
 inline int64_t ReusablePages(int64_t num_tokens) {
   return num_tokens < 1 ? 0 : (num_tokens - 1) / kPageSize;
 }

@@ -34,11 +34,12 @@ absl::StatusOr<std::unique_ptr<model::Model>> LoadModel(const weights::Checkpoin
   for (const std::string& warning : warnings) {
     base::Log(base::LogLevel::kWarning, "engine", warning);
   }
-  return model::CreateCpuModel(checkpoint, policy,
-                               {.dtype = config.dtype,
-                                .latent_norm_eps = config.latent_norm_eps,
-                                .num_threads = config.num_threads,
-                                .max_batch_tokens = config.max_batch_tokens});
+  model::ModelOptions options;
+  options.dtype = config.dtype;
+  options.latent_norm_eps = config.latent_norm_eps;
+  options.num_threads = config.num_threads;
+  options.max_batch_tokens = config.max_batch_tokens;
+  return model::CreateCpuModel(checkpoint, policy, options);
 }
 
 // A page store that cannot be opened costs warm starts, not answers.

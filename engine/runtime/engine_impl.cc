@@ -41,9 +41,8 @@ class EngineImpl final : public Engine {
         clock_(clock),
         metrics_(metrics, info_.model_name),
         model_(std::move(parts.model)),
-        pages_(std::move(pool),
-               parts.make_tier ? parts.make_tier(model_->kv_layout()) : nullptr, name_space,
-               std::move(parts.page_hash), metrics),
+        pages_(std::move(pool), parts.make_tier ? parts.make_tier(model_->kv_layout()) : nullptr,
+               name_space, std::move(parts.page_hash), metrics),
         loop_(*model_, pages_,
               {.max_batch_tokens = config.max_batch_tokens,
                .max_running = config.max_running_requests},
@@ -295,10 +294,9 @@ absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts,
   info.vocab_size = model.vocab_size;
   info.page_bytes = layout.page_bytes();
   info.eos_token_ids = model.eos_token_ids;
-  const cache::PageKey name_space =
-      cache::NamespaceKey({parts.model_fingerprint, info.pattern, info.numerics_id,
-                           absl::StrCat("latent_norm_eps ", config.latent_norm_eps),
-                           "token layout 1"});
+  const cache::PageKey name_space = cache::NamespaceKey(
+      {parts.model_fingerprint, info.pattern, info.numerics_id,
+       absl::StrCat("latent_norm_eps ", config.latent_norm_eps), "token layout 1"});
   return std::make_unique<EngineImpl>(std::move(parts), std::move(*pool), name_space,
                                       std::move(info), config, metrics, clock);
 }

@@ -30,6 +30,7 @@ struct EngineParts {
 // InvalidArgument: a limit below 1, or room for less than one page. ResourceExhausted: memory.
 absl::StatusOr<std::unique_ptr<Engine>> MakeEngine(EngineParts parts,
                                                    const config::EngineConfig& config,
-                                                   base::Metrics& metrics, const base::Clock& clock);
+                                                   base::Metrics& metrics,
+                                                   const base::Clock& clock);
 
 }  // namespace lectern::runtime

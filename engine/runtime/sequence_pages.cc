@@ -62,7 +62,8 @@ SequencePages::SequencePages(std::unique_ptr<cache::BlockPool> pool,
       tier_(std::move(tier)) {
   pool_->SetEvictionListener([this](cache::PageId page) {
     index_.Erase(page);
-    metrics_.Add("lectern_cache_evictions_total", 1, {{"tier", "device"}, {"reason", eviction_reason_}});
+    metrics_.Add("lectern_cache_evictions_total", 1,
+                 {{"tier", "device"}, {"reason", eviction_reason_}});
   });
 }
 
@@ -87,8 +88,8 @@ int64_t SequencePages::CachedTokens(std::span<const int32_t> prompt, std::string
   return static_cast<int64_t>(match.pages.size()) * kPageSize;
 }
 
-// A request that counts selections computes every row that it counts: the hit ends before the last prompt
-// token even where generated tokens of an earlier run follow.
+// A request that counts selections computes every row that it counts: the hit ends before the last
+// prompt token even where generated tokens of an earlier run follow.
 int64_t SequencePages::ReusablePages(const Sequence& sequence) const {
   return cache::ReusablePages(sequence.request.record_selections ? sequence.prompt_size()
                                                                  : sequence.size());
@@ -102,8 +103,8 @@ scheduler::Admission SequencePages::TryAdmit(Sequence& sequence) {
   if (sequence.refused_at_epoch == pool_->release_epoch()) return scheduler::Admission::kNoRoom;
 
   const int64_t reusable = sequence.request.use_cache ? ReusablePages(sequence) : 0;
-  const cache::PrefixMatch match = cache::MatchPrefix(sequence.chain, sequence.tokens, reusable,
-                                                      index_, tier_.get());
+  const cache::PrefixMatch match =
+      cache::MatchPrefix(sequence.chain, sequence.tokens, reusable, index_, tier_.get());
   const auto matched = static_cast<int64_t>(match.pages.size());
   if (matched < reusable && being_computed_.contains(sequence.chain.key(matched))) {
     sequence.deferred_on = sequence.chain.key(matched);
@@ -128,7 +129,8 @@ bool SequencePages::PinShared(const cache::PrefixMatch& match, Sequence& sequenc
                                             &cache::PrefixMatch::Page::source);
   // Most refusals end here, before pages are pinned for nothing.
   const cache::PoolCounts counts = pool_->counts();
-  if (TotalPages(sequence) - in_memory > counts.free + counts.cached - counts.reserved) return false;
+  if (TotalPages(sequence) - in_memory > counts.free + counts.cached - counts.reserved)
+    return false;
   for (const auto& page : match.pages) {
     if (page.source != cache::PageSource::kMemory) break;
     cache::PageHandle pinned = pool_->Pin(page.page);

@@ -1,6 +1,6 @@
 #pragma once
-// The pages of sequences: found, reserved, restored, grown, published, given back. Joins the pool, the
-// index and the disk tier; used by the loop thread alone, but for CachedTokens.
+// The pages of sequences: found, reserved, restored, grown, published, given back. Joins the pool,
+// the index and the disk tier; used by the loop thread alone, but for CachedTokens.
 
 #include <cstdint>
 #include <functional>
@@ -33,12 +33,12 @@ class SequencePages {
   // Leading tokens of a prompt that a tier holds now. Any thread; no side effects.
   int64_t CachedTokens(std::span<const int32_t> prompt, std::string_view salt) const;
 
-  // Takes what is cached, reserves the rest and starts loads. After kAdmitted the sequence computes at
-  // once, or after its last load where loads_outstanding > 0. Deferred: another running request is about
-  // to compute the next page, which will then be shared.
+  // Takes what is cached, reserves the rest and starts loads. After kAdmitted the sequence computes
+  // at once, or after its last load where loads_outstanding > 0. Deferred: another running request
+  // is about to compute the next page, which will then be shared.
   scheduler::Admission TryAdmit(Sequence& sequence);
-  // One load of the sequence is over. True: it was the last; `computed` says what was restored. A page
-  // that failed, and all behind it, will be computed.
+  // One load of the sequence is over. True: it was the last; `computed` says what was restored. A
+  // page that failed, and all behind it, will be computed.
   bool OnLoaded(Sequence& sequence, const cache::LoadedPage& loaded);
 
   // Pages for `num_tokens` tokens more than are computed. What was reserved suffices.

@@ -16,14 +16,14 @@ class StepBatch {
   struct Part {
     Sequence* sequence = nullptr;
     int num_tokens = 0;
-    int32_t logit_row = -1;        // -1: its known tokens do not end in this step
-    int32_t first_selection = 0;   // its selection rows are consecutive
+    int32_t logit_row = -1;       // -1: its known tokens do not end in this step
+    int32_t first_selection = 0;  // its selection rows are consecutive
     int32_t num_selections = 0;
   };
 
   void Clear();
-  // The next `num_tokens` uncomputed tokens of a sequence, whose pages are there. The sequence must stay
-  // until the next Clear.
+  // The next `num_tokens` uncomputed tokens of a sequence, whose pages are there. The sequence must
+  // stay until the next Clear.
   void Add(Sequence& sequence, int num_tokens);
   // Valid until the next Clear or Add.
   model::StepInput Input(cache::KvPagesView kv);

@@ -130,10 +130,9 @@ void StepLoop::Commit(const StepBatch::Part& part, const model::StepOutput& outp
     return scheduler_.SetPrefill(sequence.id, sequence.remaining());
   }
   const auto vocab_size = static_cast<std::size_t>(model_.config().vocab_size);
-  const auto token =
-      sampler_.Sample(output.logits.subspan(static_cast<std::size_t>(part.logit_row) * vocab_size,
-                                            vocab_size),
-                      sequence.request.sampling, sequence.tokens, sequence.generated());
+  const auto token = sampler_.Sample(
+      output.logits.subspan(static_cast<std::size_t>(part.logit_row) * vocab_size, vocab_size),
+      sequence.request.sampling, sequence.tokens, sequence.generated());
   if (!token.ok()) {
     return Finish(sequence, FinishReason::kError, base::Annotate(token.status(), "sampling"));
   }

@@ -1,6 +1,6 @@
 #pragma once
-// What happens step by step: admit, restore, plan, compute, sample, publish, tell. One thread; the engine
-// around it brings requests in. Scheduler and model meet here.
+// What happens step by step: admit, restore, plan, compute, sample, publish, tell. One thread; the
+// engine around it brings requests in. Scheduler and model meet here.
 
 #include <cstdint>
 #include <map>
@@ -30,8 +30,8 @@ class StepLoop {
   // Frees everything of the request and reports kCancelled. Unknown ids are ignored.
   void Cancel(RequestId id);
   void CancelAll();
-  // Everything up to and including one step. False: nothing to compute until a request or a tier's wake
-  // comes.
+  // Everything up to and including one step. False: nothing to compute until a request or a tier's
+  // wake comes.
   bool Tick();
 
   // Any thread. As of the last tick or finished request; pages as of now.

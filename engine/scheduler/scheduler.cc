@@ -73,8 +73,8 @@ std::vector<Scheduler::Candidate> Scheduler::Collect(Phase phase) {
   return candidates;
 }
 
-// Decode may not eat the whole budget for ever: a waiting prefill gets a token a step at least, and with
-// a budget of one token the two take turns.
+// Decode may not eat the whole budget for ever: a waiting prefill gets a token a step at least, and
+// with a budget of one token the two take turns.
 int Scheduler::DecodeShare(int budget, bool prefill_waits) const {
   if (!prefill_waits) return budget;
   if (budget > 1) return budget - 1;
@@ -84,9 +84,8 @@ int Scheduler::DecodeShare(int budget, bool prefill_waits) const {
 void Scheduler::PlanDecode(int budget, StepPlan& plan) {
   std::vector<Candidate> candidates = Collect(Phase::kDecode);
   // Where not all fit, those served longest ago come first: turns. Ids make the order total.
-  std::ranges::sort(candidates, {}, [](const Candidate& one) {
-    return std::tuple(one.state->last_step, one.id);
-  });
+  std::ranges::sort(candidates, {},
+                    [](const Candidate& one) { return std::tuple(one.state->last_step, one.id); });
   if (candidates.size() > static_cast<std::size_t>(budget)) {
     candidates.resize(static_cast<std::size_t>(budget));
   }
@@ -101,8 +100,8 @@ void Scheduler::PlanPrefill(int budget, StepPlan& plan) {
   if (candidates.empty() || budget == 0) return;
   const Candidate oldest = *std::ranges::min_element(
       candidates, {}, [](const Candidate& one) { return one.state->arrival; });
-  const auto sure = static_cast<int>(std::min<int64_t>(
-      oldest.state->remaining, std::max(1, budget / kOldestShareDivisor)));
+  const auto sure = static_cast<int>(
+      std::min<int64_t>(oldest.state->remaining, std::max(1, budget / kOldestShareDivisor)));
   int rest = budget - sure;
   std::ranges::sort(candidates, {}, [](const Candidate& one) {
     return std::tuple(-one.state->priority, one.state->remaining, one.state->arrival);

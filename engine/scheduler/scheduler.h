@@ -1,10 +1,12 @@
 #pragma once
 // Decides what the next step computes. Pure: no device, no I/O, no clock; standard library alone.
 //
-// A step has a budget of tokens. Decoding sequences take one each first, so the time between tokens is
-// bounded by one step; what is left goes to prefills, in chunks:
-//   - the prefill that waits longest is sure of a quarter of it: nothing starves behind short prompts;
-//   - the rest goes by priority, then to the prompt with the least left to compute: a short question
+// A step has a budget of tokens. Decoding sequences take one each first, so the time between tokens
+// is bounded by one step; what is left goes to prefills, in chunks:
+//   - the prefill that waits longest is sure of a quarter of it: nothing starves behind short
+//   prompts;
+//   - the rest goes by priority, then to the prompt with the least left to compute: a short
+//   question
 //     does not stand behind a long document, and the mean time to first token is least.
 
 #include <cstdint>
@@ -29,8 +31,8 @@ struct PlannedSequence {
   bool operator==(const PlannedSequence&) const = default;
 };
 
-// Decoding sequences first. Not more than max_batch_tokens in all, each sequence at most once, at least
-// one token each.
+// Decoding sequences first. Not more than max_batch_tokens in all, each sequence at most once, at
+// least one token each.
 struct StepPlan {
   std::vector<PlannedSequence> sequences;
 };
@@ -42,21 +44,21 @@ class Scheduler {
 
   // ---- waiting ----
   void Enqueue(SequenceId id, int priority);
-  // Offers waiting sequences while there are running slots; see WaitingQueue::Admit. Admitted ones are
-  // idle (restoring) until SetRemaining.
+  // Offers waiting sequences while there are running slots; see WaitingQueue::Admit. Admitted ones
+  // are idle (restoring) until SetRemaining.
   void AdmitWaiting(const std::function<Admission(SequenceId)>& try_admit);
 
   // ---- running ----
-  // Tokens that are known and not computed: > 1 or the first time, a prefill; 1 after the first token, a
-  // decode; 0, idle until set again.
+  // Tokens that are known and not computed: > 1 or the first time, a prefill; 1 after the first
+  // token, a decode; 0, idle until set again.
   void SetPrefill(SequenceId id, int64_t remaining_tokens);
   void SetDecode(SequenceId id);
 
   // Forgets the sequence in whatever state it is. Unknown ids are ignored.
   void Remove(SequenceId id);
 
-  // Plans a step and takes it as done: the caller reports progress by SetPrefill and SetDecode. Empty
-  // where every sequence waits or is idle.
+  // Plans a step and takes it as done: the caller reports progress by SetPrefill and SetDecode.
+  // Empty where every sequence waits or is idle.
   StepPlan PlanStep();
 
   int64_t num_waiting() const { return waiting_.size(); }

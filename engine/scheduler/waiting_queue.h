@@ -1,6 +1,6 @@
 #pragma once
-// Requests that wait for admission: higher priority first, then first come, first served; with a bound
-// on how often one that does not fit yet may be overtaken by others that do.
+// Requests that wait for admission: higher priority first, then first come, first served; with a
+// bound on how often one that does not fit yet may be overtaken by others that do.
 
 #include <cstdint>
 #include <functional>
@@ -20,8 +20,8 @@ enum class Admission {
 // Not thread safe.
 class WaitingQueue {
  public:
-  // After `max_overtaken` admissions past one request nobody passes it any more: pages are kept for it
-  // until it fits, so a large request cannot be starved by small ones.
+  // After `max_overtaken` admissions past one request nobody passes it any more: pages are kept for
+  // it until it fits, so a large request cannot be starved by small ones.
   explicit WaitingQueue(int max_overtaken) : max_overtaken_(max_overtaken) {}
 
   void Push(SequenceId id, int priority);
@@ -29,8 +29,8 @@ class WaitingQueue {
   int64_t size() const { return static_cast<int64_t>(places_.size()); }
   bool Contains(SequenceId id) const { return places_.contains(id); }
 
-  // Offers the waiting ones to `try_admit` in order until `slots` were admitted; admitted ones leave the
-  // queue. `try_admit` must not touch the queue.
+  // Offers the waiting ones to `try_admit` in order until `slots` were admitted; admitted ones
+  // leave the queue. `try_admit` must not touch the queue.
   void Admit(int slots, const std::function<Admission(SequenceId)>& try_admit);
 
  private:

@@ -1,6 +1,6 @@
 #pragma once
-// The stored form of a page: a manifest and two segments, each with its own checksum. Byte layout and
-// versions: PAGE_FORMAT.md beside this file.
+// The stored form of a page: a manifest and two segments, each with its own checksum. Byte layout
+// and versions: PAGE_FORMAT.md beside this file.
 
 #include <array>
 #include <cstddef>

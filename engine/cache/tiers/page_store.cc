@@ -50,8 +50,7 @@ std::span<const std::byte> ToSpan(const rocksdb::Slice& slice) {
 
 std::optional<base::Error> ToError(const rocksdb::Status& status, std::string_view what) {
   if (status.ok()) return std::nullopt;
-  const base::Code code =
-      status.IsCorruption() ? base::Code::kDataLoss : base::Code::kUnavailable;
+  const base::Code code = status.IsCorruption() ? base::Code::kDataLoss : base::Code::kUnavailable;
   return base::Error{code, "page store: " + std::string(what) + ": " + status.ToString()};
 }
 
@@ -83,7 +82,8 @@ rocksdb::Options StoreOptions(rocksdb::Env* env) {
 
 rocksdb::ReadOptions SegmentReadOptions() {
   rocksdb::ReadOptions options;
-  options.verify_checksums = false;  // CRC32C in software halves the rate; XXH3-128 is checked instead
+  options.verify_checksums =
+      false;  // CRC32C in software halves the rate; XXH3-128 is checked instead
   options.fill_cache = false;
   return options;
 }
@@ -111,8 +111,8 @@ class RocksdbPageStore final : public PageStore {
     LECTERN_CHECK(page.size() == static_cast<std::size_t>(layout.page_bytes()));
     const auto index = IndexSegment(layout, page);
     const auto latent = LatentSegment(layout, page);
-    const std::string manifest = EncodeManifest({layout, created_unix_seconds, identity,
-                                                 DescribeSegment(index), DescribeSegment(latent)});
+    const std::string manifest = EncodeManifest(
+        {layout, created_unix_seconds, identity, DescribeSegment(index), DescribeSegment(latent)});
     rocksdb::WriteBatch batch;
     batch.Put(StoredKey(kIndexPrefix, identity.key), ToSlice(index));
     batch.Put(StoredKey(kLatentPrefix, identity.key), ToSlice(latent));

@@ -1,6 +1,7 @@
 #pragma once
-// Pages in RocksDB, synchronously: encode, put, get and check, delete, walk. Options are those measured
-// for values of this kind: BlobDB, no WAL (a page can be recomputed), no compression, own checksums.
+// Pages in RocksDB, synchronously: encode, put, get and check, delete, walk. Options are those
+// measured for values of this kind: BlobDB, no WAL (a page can be recomputed), no compression, own
+// checksums.
 
 #include <cstddef>
 #include <cstdint>
@@ -49,22 +50,23 @@ class PageStore {
 
   virtual ~PageStore() = default;
 
-  // Unavailable: the directory cannot be made, locked or written; names it. A store whose own files are
-  // damaged beyond opening is moved to `directory`.corrupt and a new one begins: pages can be recomputed.
+  // Unavailable: the directory cannot be made, locked or written; names it. A store whose own files
+  // are damaged beyond opening is moved to `directory`.corrupt and a new one begins: pages can be
+  // recomputed.
   static base::Expected<std::unique_ptr<PageStore>> Open(const PageStoreOptions& options);
 
   // All of the page or nothing. Unavailable: disk full or failing.
   virtual std::optional<base::Error> Put(const PageIdentity& identity, const KvLayout& layout,
                                          std::span<const std::byte> page,
                                          uint64_t created_unix_seconds) = 0;
-  // Fills `page` [layout.page_bytes()]; its contents are undefined unless kLoaded is returned. A damaged
-  // page is deleted.
+  // Fills `page` [layout.page_bytes()]; its contents are undefined unless kLoaded is returned. A
+  // damaged page is deleted.
   virtual LoadOutcome Get(const PageIdentity& identity, const KvLayout& layout,
                           std::span<std::byte> page) = 0;
   virtual std::optional<base::Error> Delete(const PageKey& key) = 0;
 
-  // Every page with a sound manifest; segments are not read. Returns how many manifests were damaged
-  // (and deleted).
+  // Every page with a sound manifest; segments are not read. Returns how many manifests were
+  // damaged (and deleted).
   virtual int64_t ForEach(const std::function<void(const Entry&)>& visit) = 0;
   // Reads and checks everything; deletes what is damaged where `repair`.
   virtual StoreReport Verify(bool repair) = 0;

@@ -152,7 +152,8 @@ class RocksdbTier final : public PageTier {
     std::vector<PageStore::Entry> entries;
     const int64_t damaged =
         store_->ForEach([&](const PageStore::Entry& entry) { entries.push_back(entry); });
-    // Last use is not stored; time of writing is the best that is known of an older process's pages.
+    // Last use is not stored; time of writing is the best that is known of an older process's
+    // pages.
     std::ranges::stable_sort(entries, {}, &PageStore::Entry::created_unix_seconds);
     for (const PageStore::Entry& entry : entries) keys_.Insert(entry.key, entry.bytes);
     CountDamaged(damaged);
@@ -273,8 +274,8 @@ class RocksdbTier final : public PageTier {
       --reading_;
       loaded_.push_back({load.ticket, load.page_index, outcome});
       if (outcome == LoadOutcome::kLoaded) keys_.Touch(load.identity.key);
-      // A failing disk must not be asked for the same page at every look-up; the next opening may find
-      // it again.
+      // A failing disk must not be asked for the same page at every look-up; the next opening may
+      // find it again.
       if (outcome == LoadOutcome::kMissing || outcome == LoadOutcome::kCorrupt ||
           outcome == LoadOutcome::kIoError) {
         keys_.Erase(load.identity.key);

@@ -1,9 +1,10 @@
 #pragma once
 // The local disk tier: a PageStore behind a writer thread and reader threads, with a budget.
 //
-// The writer takes from a bounded queue and never holds up the loop: what does not fit is dropped and
-// counted. It flushes a while after the last write, so that a crash loses little although there is no
-// WAL. After a failed write (disk full) stores are dropped until a retry succeeds; reads go on.
+// The writer takes from a bounded queue and never holds up the loop: what does not fit is dropped
+// and counted. It flushes a while after the last write, so that a crash loses little although there
+// is no WAL. After a failed write (disk full) stores are dropped until a retry succeeds; reads go
+// on.
 
 #include <chrono>
 #include <cstdint>
@@ -31,8 +32,8 @@ struct RocksdbTierOptions {
   std::chrono::milliseconds retry_after{5000};  // after a failed write
 };
 
-// Takes the key set from `store` (no page is read). `metrics` and `clock` must outlive the tier, and the
-// pool of the pages too.
+// Takes the key set from `store` (no page is read). `metrics` and `clock` must outlive the tier,
+// and the pool of the pages too.
 std::unique_ptr<PageTier> CreateRocksdbTier(std::unique_ptr<PageStore> store,
                                             const RocksdbTierOptions& options,
                                             base::Metrics& metrics, const base::Clock& clock);

@@ -68,8 +68,8 @@ TEST(PageKeyTest, IdentityCarriesParentAndTokens) {
   EXPECT_EQ(second.tokens.back(), 132);
 }
 
-// Pages outlive processes: the chain may not change by accident. The value was computed with Python's
-// hashlib from the definition in page_key.h.
+// Pages outlive processes: the chain may not change by accident. The value was computed with
+// Python's hashlib from the definition in page_key.h.
 TEST(PageKeyTest, KeysOfVersionOneStay) {
   const auto key = ChainOf(Counting(64), "salt").key(0);
   EXPECT_EQ(base::ToHex(key.bytes),

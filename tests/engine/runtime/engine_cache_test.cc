@@ -37,8 +37,8 @@ TEST_F(EngineCacheTest, GeneratedTokensAreReusedByTheNextTurn) {
   Start();
   const Request first = Prompt(RandomTokens(60, 1), 100);
   AskAndCheck(first);
-  const Request next = Prompt(
-      Joined(Joined(first.prompt, FakeAnswer(first.prompt, 100)), RandomTokens(10, 2)));
+  const Request next =
+      Prompt(Joined(Joined(first.prompt, FakeAnswer(first.prompt, 100)), RandomTokens(10, 2)));
   EXPECT_EQ(AskAndCheck(next).prompt_tokens.device, 128);
 }
 
@@ -133,9 +133,9 @@ TEST_F(EngineCacheTest, WhoWaitsForAnothersPagesGoesOnAloneWhenThatOneIsCancelle
   EXPECT_EQ(second->tokens(), FakeAnswer(Question(2).prompt, 6));
 }
 
-class LoadFaultTest : public EngineCacheTest,
-                      public testing::WithParamInterface<std::pair<cache::LoadOutcome, const char*>> {
-};
+class LoadFaultTest
+    : public EngineCacheTest,
+      public testing::WithParamInterface<std::pair<cache::LoadOutcome, const char*>> {};
 
 TEST_P(LoadFaultTest, APageThatCannotBeLoadedIsRecomputed) {
   for (const std::size_t failing : {0U, 2U, 4U}) {
@@ -153,13 +153,12 @@ TEST_P(LoadFaultTest, APageThatCannotBeLoadedIsRecomputed) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    EveryFault, LoadFaultTest,
-    testing::Values(std::pair{cache::LoadOutcome::kMissing, "lost"},
-                    std::pair{cache::LoadOutcome::kCorrupt, "corrupt"},
-                    std::pair{cache::LoadOutcome::kCollision, "collision"},
-                    std::pair{cache::LoadOutcome::kIoError, "io_error"}),
-    [](const auto& info) { return info.param.second; });
+INSTANTIATE_TEST_SUITE_P(EveryFault, LoadFaultTest,
+                         testing::Values(std::pair{cache::LoadOutcome::kMissing, "lost"},
+                                         std::pair{cache::LoadOutcome::kCorrupt, "corrupt"},
+                                         std::pair{cache::LoadOutcome::kCollision, "collision"},
+                                         std::pair{cache::LoadOutcome::kIoError, "io_error"}),
+                         [](const auto& info) { return info.param.second; });
 
 TEST_F(EngineCacheTest, ASlowLoadHoldsUpNobodyElse) {
   Start(/*with_tier=*/true);

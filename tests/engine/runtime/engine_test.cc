@@ -90,8 +90,8 @@ TEST_F(EngineTest, CountsTheSelectionsOfQueriesThatWroteTheAnswer) {
   request.record_selections = true;
   const Answer answer = Ask(*engine_, request);
   const Finished finished = answer->Wait();
-  // Five queries (the last prompt token, four generated), two Full layers; the fake model chooses the first
-  // 15 positions and the query's own.
+  // Five queries (the last prompt token, four generated), two Full layers; the fake model chooses
+  // the first 15 positions and the query's own.
   std::vector<uint32_t> expected(35, 0);
   for (std::size_t i = 0; i < 15; ++i) expected[i] = 10;
   for (std::size_t query = 29; query < 34; ++query) expected[query] = 2;
@@ -247,16 +247,16 @@ TEST_F(EngineTest, CountsStepsTokensAndPhases) {
   EXPECT_EQ(metrics_.Value("lectern_generation_tokens_total{model=fake-model}"), 5);
   EXPECT_EQ(metrics_.Value("lectern_inter_token_latency_seconds{model=fake-model}"), 4);
   for (const char* phase : {"queue", "restore", "prefill", "decode"}) {
-    EXPECT_EQ(metrics_.Value(std::string("lectern_request_") + phase +
-                             "_seconds{model=fake-model}"),
-              1);
+    EXPECT_EQ(
+        metrics_.Value(std::string("lectern_request_") + phase + "_seconds{model=fake-model}"), 1);
   }
   EXPECT_EQ(metrics_.Value("lectern_requests_total{finish_reason=length}"), 1);
   EXPECT_EQ(engine_->info().pattern, "FSFS");
   EXPECT_EQ(engine_->info().model_name, "fake-model");
 }
 
-// Many threads at once, with random cancels: every answer that ends by length is right, nothing leaks.
+// Many threads at once, with random cancels: every answer that ends by length is right, nothing
+// leaks.
 TEST_F(EngineTest, ConcurrentRequestsWithRandomCancels) {
   const uint64_t seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -269,8 +269,8 @@ TEST_F(EngineTest, ConcurrentRequestsWithRandomCancels) {
       std::mt19937_64 rng(seed + client);
       for (int i = 0; i < 25; ++i) {
         const auto document = RandomTokens(static_cast<int>(rng() % 3) * 64 + 70, rng() % 4);
-        const Request request = Prompt(
-            Joined(document, RandomTokens(static_cast<int>(rng() % 20) + 1, rng())), 4);
+        const Request request =
+            Prompt(Joined(document, RandomTokens(static_cast<int>(rng() % 20) + 1, rng())), 4);
         RequestId id = 0;
         const Answer answer = Ask(*engine_, request, &id);
         if (rng() % 3 == 0) {

@@ -117,16 +117,17 @@ class FakeModel final : public model::Model {
          t < static_cast<std::size_t>(input.cu_seqlens_q[s + 1]); ++t) {
       const int64_t position = input.positions[t];
       for (int part = 0; part < 6; ++part) {  // four latent layers, two index layers
-        const int64_t offset = part < 4 ? layout.latent_offset(part) : layout.index_offset(part - 4);
-        const uint64_t before =
-            position == 0 ? 17 : Load(Row(input, s, position - 1, offset, 8));
+        const int64_t offset =
+            part < 4 ? layout.latent_offset(part) : layout.index_offset(part - 4);
+        const uint64_t before = position == 0 ? 17 : Load(Row(input, s, position - 1, offset, 8));
         const uint64_t value = Mix(Mix(before, static_cast<uint64_t>(input.token_ids[t])),
                                    static_cast<uint64_t>(part));
         std::memcpy(Row(input, s, position, offset, 8), &value, sizeof(value));
       }
       uint64_t hash = 0;
       for (int part = 0; part < 6; ++part) {
-        const int64_t offset = part < 4 ? layout.latent_offset(part) : layout.index_offset(part - 4);
+        const int64_t offset =
+            part < 4 ? layout.latent_offset(part) : layout.index_offset(part - 4);
         for (int64_t p = 0; p <= position; ++p) hash = Mix(hash, Load(Row(input, s, p, offset, 8)));
       }
       query_hash_[t] = hash;

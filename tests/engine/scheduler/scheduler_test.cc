@@ -190,7 +190,8 @@ class RandomLoad {
     scheduler_->AdmitWaiting([&](SequenceId id) { return TryAdmit(id); });
     for (auto& [id, toy] : live_) {
       if (toy.admitted && toy.held.empty()) {
-        while (toy.reservation.remaining() > 0) toy.held.push_back(pool_->Allocate(toy.reservation));
+        while (toy.reservation.remaining() > 0)
+          toy.held.push_back(pool_->Allocate(toy.reservation));
         scheduler_->SetPrefill(id, toy.prompt);
       }
     }

@@ -64,8 +64,8 @@ TEST(PageCodecTest, ASegmentMatchesOnlyItsOwnBytes) {
   EXPECT_TRUE(SegmentMatches(DescribeSegment({}), {}));
 }
 
-// A store written by an older build must be readable or refused, never misread. The file holds, in hex, the
-// manifest of a page whose byte i is (7 * i + 3) mod 256.
+// A store written by an older build must be readable or refused, never misread. The file holds, in
+// hex, the manifest of a page whose byte i is (7 * i + 3) mod 256.
 TEST(PageCodecTest, VersionOneEqualsTheGoldenFile) {
   const KvLayout layout = TestLayout();
   std::vector<std::byte> page(static_cast<std::size_t>(layout.page_bytes()));
@@ -74,9 +74,9 @@ TEST(PageCodecTest, VersionOneEqualsTheGoldenFile) {
   identity.key.bytes.fill(0x11);
   identity.parent.bytes.fill(0x22);
   for (int i = 0; i < kPageSize; ++i) identity.tokens[static_cast<std::size_t>(i)] = 1000 + i;
-  const std::string bytes = EncodeManifest({layout, 1763800000, identity,
-                                            DescribeSegment(IndexSegment(layout, page)),
-                                            DescribeSegment(LatentSegment(layout, page))});
+  const std::string bytes =
+      EncodeManifest({layout, 1763800000, identity, DescribeSegment(IndexSegment(layout, page)),
+                      DescribeSegment(LatentSegment(layout, page))});
   std::ifstream file(LECTERN_SOURCE_DIR "/tests/testdata/page_format/v1.hex");
   std::string golden;
   for (std::string line; file >> line;) golden += line;

@@ -1,12 +1,12 @@
 #include "engine/cache/tiers/page_store.h"
 
 #include <gtest/gtest.h>
-#include <rocksdb/db.h>
 
 #include <fstream>
 #include <functional>
 
 #include "tests/engine/cache/tiers/page_fixture.h"
+#include "tests/engine/cache/tiers/stored_values.h"
 
 namespace lectern::cache {
 namespace {
@@ -37,18 +37,8 @@ class PageStoreTest : public testing::Test {
 
   // Changes the stored value `prefix` of a page behind the store's back.
   void Tamper(char prefix, int number, const std::function<void(std::string&)>& change) {
-    rocksdb::Options options;
-    options.enable_blob_files = true;
-    rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open(options, directory_, &raw).ok());
-    const std::unique_ptr<rocksdb::DB> db(raw);
-    std::string key(1, prefix);
-    const PageKey page_key = TestIdentity(number).key;
-    key.append(reinterpret_cast<const char*>(page_key.bytes.data()), page_key.bytes.size());
-    std::string value;
-    ASSERT_TRUE(db->Get({}, key, &value).ok());
-    change(value);
-    ASSERT_TRUE((value.empty() ? db->Delete({}, key) : db->Put({}, key, value)).ok());
+    const PageKey key = TestIdentity(number).key;
+    ChangeStored(directory_, prefix + std::string(key.bytes.begin(), key.bytes.end()), change);
   }
 
   static uint64_t Seed(int number) { return 100 + static_cast<uint64_t>(number); }
@@ -132,17 +122,14 @@ void FlipMiddleBit(std::string& value) { value[value.size() / 2] ^= 0x10; }
 void CutTail(std::string& value) { value.resize(value.size() - 3); }
 void Remove(std::string& value) { value.clear(); }
 
-INSTANTIATE_TEST_SUITE_P(EveryPart, DamagedPageTest,
-                         testing::Values(Damage{"IndexBit", 'i', FlipMiddleBit},
-                                         Damage{"LatentBit", 'l', FlipMiddleBit},
-                                         Damage{"ManifestBit", 'm', FlipMiddleBit},
-                                         Damage{"IndexShort", 'i', CutTail},
-                                         Damage{"LatentShort", 'l', CutTail},
-                                         Damage{"ManifestShort", 'm', CutTail},
-                                         Damage{"IndexMissing", 'i', Remove},
-                                         Damage{"LatentMissing", 'l', Remove},
-                                         Damage{"ManifestMissing", 'm', Remove}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    EveryPart, DamagedPageTest,
+    testing::Values(Damage{"IndexBit", 'i', FlipMiddleBit}, Damage{"LatentBit", 'l', FlipMiddleBit},
+                    Damage{"ManifestBit", 'm', FlipMiddleBit}, Damage{"IndexShort", 'i', CutTail},
+                    Damage{"LatentShort", 'l', CutTail}, Damage{"ManifestShort", 'm', CutTail},
+                    Damage{"IndexMissing", 'i', Remove}, Damage{"LatentMissing", 'l', Remove},
+                    Damage{"ManifestMissing", 'm', Remove}),
+    [](const auto& info) { return info.param.name; });
 
 TEST_F(PageStoreTest, OpeningDropsPagesWithDamagedManifests) {
   WritePages(3);

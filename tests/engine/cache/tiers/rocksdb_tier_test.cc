@@ -1,7 +1,6 @@
 #include "engine/cache/tiers/rocksdb_tier.h"
 
 #include <gtest/gtest.h>
-#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "tests/engine/cache/tiers/page_fixture.h"
+#include "tests/engine/cache/tiers/stored_values.h"
 
 namespace lectern::cache {
 namespace {
@@ -59,7 +59,8 @@ class ControlledStore final : public PageStore {
     state_.pages[identity.key].assign(page.begin(), page.end());
     return std::nullopt;
   }
-  LoadOutcome Get(const PageIdentity& identity, const KvLayout&, std::span<std::byte> page) override {
+  LoadOutcome Get(const PageIdentity& identity, const KvLayout&,
+                  std::span<std::byte> page) override {
     const auto lock = Pass();
     if (state_.outcomes.contains(identity.key)) return state_.outcomes[identity.key];
     if (!state_.pages.contains(identity.key)) return LoadOutcome::kMissing;
@@ -103,8 +104,8 @@ class TierTest : public testing::Test {
   }
 
   std::unique_ptr<PageTier> Controlled() {
-    auto tier = CreateRocksdbTier(std::make_unique<ControlledStore>(state_), options_, metrics_,
-                                  clock_);
+    auto tier =
+        CreateRocksdbTier(std::make_unique<ControlledStore>(state_), options_, metrics_, clock_);
     tier->SetWake([this] { wakes_.Notify(); });
     return tier;
   }
@@ -326,14 +327,9 @@ TEST_F(TierTest, VerifyingDropsWhatIsDamagedAndListsIt) {
   EXPECT_EQ(report.pages_checked, 4);
   EXPECT_EQ(report.pages_bad, 0);
   tier.reset();
-  {  // the latent segment of one page, behind the store's back
-    rocksdb::DB* raw = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open({}, directory_, &raw).ok());
-    const std::unique_ptr<rocksdb::DB> db(raw);
-    const PageKey key = TestIdentity(2).key;
-    ASSERT_TRUE(
-        db->Put({}, "l" + std::string(key.bytes.begin(), key.bytes.end()), "nothing").ok());
-  }
+  const PageKey damaged = TestIdentity(2).key;
+  ChangeStored(directory_, "l" + std::string(damaged.bytes.begin(), damaged.bytes.end()),
+               [](std::string& value) { value = "nothing"; });
   tier = Real();
   report = tier->Verify();
   EXPECT_EQ(report.pages_checked, 4);
