@@ -19,9 +19,13 @@ struct Paragraph {
   std::vector<int32_t> byte_map;  // relative to byte_begin
 };
 
-// Blank lines, page breaks, list items, headings and table lines end a paragraph; words hyphenated
-// over a line break stay as they are. Paragraphs longer than 2,000 bytes are cut at a sentence end,
-// so that none is unbounded. Deterministic: part of the prompt layout's version.
+// Blank lines, page breaks, list items, headings, table lines and gaps of 64 bytes of space end a
+// paragraph; so does a short last line where no blank line follows, as in the text of PDFs. A
+// sentence that a page break interrupts goes on: its paragraph belongs to the page where it begins.
+// Lines without a word (----, ====, |---|) belong to none. Words hyphenated over a line break stay
+// as they are; runs of space become one space, invisible characters (soft hyphen, zero-width space)
+// go. Paragraphs longer than 2,000 bytes are cut at a sentence end, so that none is unbounded.
+// Deterministic: part of the prompt layout's version. text: valid UTF-8, as extraction leaves it.
 std::vector<Paragraph> SplitParagraphs(std::string_view text,
                                        const std::vector<int64_t>& page_begins);
 
