@@ -44,8 +44,7 @@ absl::Status MakeError(absl::StatusCode code, std::string_view reason, std::stri
 
 absl::Status Overloaded(std::string_view reason, std::string_view message,
                         std::chrono::milliseconds retry_after, ErrorMetadata metadata) {
-  absl::Status status =
-      MakeError(absl::StatusCode::kResourceExhausted, reason, message, metadata);
+  absl::Status status = MakeError(absl::StatusCode::kResourceExhausted, reason, message, metadata);
   google::rpc::RetryInfo retry;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(retry_after);
   retry.mutable_retry_delay()->set_seconds(seconds.count());
@@ -57,8 +56,7 @@ absl::Status Overloaded(std::string_view reason, std::string_view message,
 
 absl::Status PreconditionFailed(std::string_view reason, std::string_view subject,
                                 std::string_view message, ErrorMetadata metadata) {
-  absl::Status status =
-      MakeError(absl::StatusCode::kFailedPrecondition, reason, message, metadata);
+  absl::Status status = MakeError(absl::StatusCode::kFailedPrecondition, reason, message, metadata);
   google::rpc::PreconditionFailure failure;
   auto* violation = failure.add_violations();
   violation->set_type(std::string(reason));
@@ -135,12 +133,23 @@ bool GetRetryInfo(const absl::Status& status, google::rpc::RetryInfo* retry) {
 }
 
 std::string_view CodeName(absl::StatusCode code) {
-  static constexpr std::string_view kNames[] = {
-      "OK",           "CANCELLED",         "UNKNOWN",          "INVALID_ARGUMENT",
-      "DEADLINE_EXCEEDED", "NOT_FOUND",    "ALREADY_EXISTS",   "PERMISSION_DENIED",
-      "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",  "OUT_OF_RANGE",
-      "UNIMPLEMENTED", "INTERNAL",         "UNAVAILABLE",      "DATA_LOSS",
-      "UNAUTHENTICATED"};
+  static constexpr std::string_view kNames[] = {"OK",
+                                                "CANCELLED",
+                                                "UNKNOWN",
+                                                "INVALID_ARGUMENT",
+                                                "DEADLINE_EXCEEDED",
+                                                "NOT_FOUND",
+                                                "ALREADY_EXISTS",
+                                                "PERMISSION_DENIED",
+                                                "RESOURCE_EXHAUSTED",
+                                                "FAILED_PRECONDITION",
+                                                "ABORTED",
+                                                "OUT_OF_RANGE",
+                                                "UNIMPLEMENTED",
+                                                "INTERNAL",
+                                                "UNAVAILABLE",
+                                                "DATA_LOSS",
+                                                "UNAUTHENTICATED"};
   const auto index = static_cast<size_t>(code);
   return index < std::size(kNames) ? kNames[index] : "UNKNOWN";
 }

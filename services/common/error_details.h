@@ -1,7 +1,7 @@
 #pragma once
-// Errors with google.rpc details, as absl::Status whose payloads are the serialised detail messages (type URL
-// "type.googleapis.com/google.rpc.ErrorInfo" and so on). Everything behind the RPC edge builds errors here;
-// grpc_status.h puts them on the wire.
+// Errors with google.rpc details, as absl::Status whose payloads are the serialised detail messages
+// (type URL "type.googleapis.com/google.rpc.ErrorInfo" and so on). Everything behind the RPC edge
+// builds errors here; grpc_status.h puts them on the wire.
 
 #include <chrono>
 #include <initializer_list>
@@ -51,8 +51,8 @@ class FieldViolations {
 
 absl::Status InvalidField(std::string_view field, std::string_view description);
 
-// The error as google.rpc.Status with every payload as a detail. Adds ErrorInfo with a reason named after the code
-// where the error has none. OK gives an empty message.
+// The error as google.rpc.Status with every payload as a detail. Adds ErrorInfo with a reason named
+// after the code where the error has none. OK gives an empty message.
 google::rpc::Status ToRpcStatus(const absl::Status& status);
 // The inverse; detail types that this file does not know are kept as payloads too.
 absl::Status FromRpcStatus(const google::rpc::Status& status);

@@ -1,6 +1,6 @@
 #pragma once
-// The one place where our errors meet gRPC's. Codes have equal numbers on both sides; details travel as a
-// serialised google.rpc.Status in the trailing metadata "grpc-status-details-bin".
+// The one place where our errors meet gRPC's. Codes have equal numbers on both sides; details
+// travel as a serialised google.rpc.Status in the trailing metadata "grpc-status-details-bin".
 
 #include "absl/status/status.h"
 

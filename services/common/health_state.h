@@ -1,6 +1,6 @@
 #pragma once
-// Whether each service can do its work now, and who wants to know. Free of gRPC; server.cc copies it to
-// grpc.health.v1 and the metrics port to /healthz.
+// Whether each service can do its work now, and who wants to know. Free of gRPC; server.cc copies
+// it to grpc.health.v1 and the metrics port to /healthz.
 
 #include <functional>
 #include <map>

@@ -1,5 +1,6 @@
 #pragma once
-// The metrics of the service: names, kinds, help. Prefix lectern_; counters end in _total; seconds and bytes are base units.
+// The metrics of the service: names, kinds, help. Prefix lectern_; counters end in _total; seconds
+// and bytes are base units.
 
 #include <span>
 #include <string_view>

@@ -61,10 +61,14 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(
   }
   auto state = std::make_unique<State>();
   state->options = std::move(options);
-  const char* settings[] = {"listening_ports", state->options.address.c_str(),
-                            "num_threads", "2",
-                            "request_timeout_ms", "5000",
-                            "enable_keep_alive", "no",
+  const char* settings[] = {"listening_ports",
+                            state->options.address.c_str(),
+                            "num_threads",
+                            "2",
+                            "request_timeout_ms",
+                            "5000",
+                            "enable_keep_alive",
+                            "no",
                             nullptr};
   mg_init_library(0);
   state->context = mg_start(nullptr, nullptr, settings);

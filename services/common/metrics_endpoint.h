@@ -1,6 +1,6 @@
 #pragma once
-// The metrics port: GET /metrics (text exposition) and GET /healthz (200 or 503, with the names of what does not
-// serve). civetweb below; own threads, so that a scrape never waits behind an RPC.
+// The metrics port: GET /metrics (text exposition) and GET /healthz (200 or 503, with the names of
+// what does not serve). civetweb below; own threads, so that a scrape never waits behind an RPC.
 
 #include <functional>
 #include <memory>
@@ -13,10 +13,10 @@
 namespace lectern::common {
 
 struct MetricsEndpointOptions {
-  std::string address;  // "127.0.0.1:7172"; port 0 picks one
+  std::string address;                         // "127.0.0.1:7172"; port 0 picks one
   const PrometheusMetrics* metrics = nullptr;  // outlives the endpoint
   const HealthState* health = nullptr;         // outlives the endpoint
-  std::function<void()> before_scrape = {};         // refreshes gauges; on the endpoint's thread
+  std::function<void()> before_scrape = {};    // refreshes gauges; on the endpoint's thread
 };
 
 class MetricsEndpoint {

@@ -36,7 +36,8 @@ struct Family {
 struct PrometheusMetrics::State {
   explicit State(UnknownMetric when_unknown) : unknown(when_unknown) {}
 
-  // Null where the sample is to be dropped. Holds `mutex` only for the look-up; the metrics themselves are atomic.
+  // Null where the sample is to be dropped. Holds `mutex` only for the look-up; the metrics
+  // themselves are atomic.
   Family* Find(std::string_view name, MetricKind kind, base::MetricLabels labels,
                std::map<std::string, std::string>* out_labels);
 
@@ -95,14 +96,15 @@ PrometheusMetrics::PrometheusMetrics(UnknownMetric unknown)
         family.histograms =
             &prometheus::BuildHistogram().Name(name).Help(help).Register(state_->registry);
         if (!spec.labelled) {
-          family.histograms->Add(
-              {}, prometheus::Histogram::BucketBoundaries(spec.buckets.begin(), spec.buckets.end()));
+          family.histograms->Add({}, prometheus::Histogram::BucketBoundaries(spec.buckets.begin(),
+                                                                             spec.buckets.end()));
         }
         break;
     }
     state_->families.emplace(name, std::move(family));
   }
-  state_->dropped = &state_->families.find("lectern_metrics_dropped_total")->second.counters->Add({});
+  state_->dropped =
+      &state_->families.find("lectern_metrics_dropped_total")->second.counters->Add({});
 }
 
 PrometheusMetrics::~PrometheusMetrics() = default;

@@ -1,6 +1,6 @@
 #pragma once
-// base::Metrics over prometheus-cpp. Every metric of the service is declared in metric_table.cc with kind, help and
-// buckets; a name that is not there is a fault of ours.
+// base::Metrics over prometheus-cpp. Every metric of the service is declared in metric_table.cc
+// with kind, help and buckets; a name that is not there is a fault of ours.
 
 #include <atomic>
 #include <memory>

@@ -14,7 +14,8 @@ class AdminService final : public v1::Admin::CallbackService {
   AdminService(RpcContext& rpc, Statistics& statistics) : rpc_(rpc), statistics_(statistics) {}
 
   Unary* GetStats(Context* context, const v1::GetStatsRequest*, v1::Stats* reply) override {
-    return Answer<v1::Stats>(rpc_, context, "GetStats", reply, [this] { return statistics_.Get(); });
+    return Answer<v1::Stats>(rpc_, context, "GetStats", reply,
+                             [this] { return statistics_.Get(); });
   }
   Unary* CacheStats(Context* context, const v1::CacheStatsRequest*,
                     v1::CacheStatsResponse* reply) override {

@@ -30,8 +30,8 @@ void DescribeAnswer(const tokenizer::ChatFormat& chat, const SharedPrompt& share
   }
   const int limit = options.evidence() == 0 ? kDefaultEvidence : options.evidence();
   if (limit < 0 || counts.empty()) return;
-  for (v1::Passage& passage : documents::RankEvidence(shared.documents, shared.placed,
-                                                      shared.tokens, counts, limit)) {
+  for (v1::Passage& passage :
+       documents::RankEvidence(shared.documents, shared.placed, shared.tokens, counts, limit)) {
     *answer.add_evidence() = std::move(passage);
   }
 }

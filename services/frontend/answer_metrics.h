@@ -1,6 +1,6 @@
 #pragma once
-// What the front end alone can measure of an answer: from arrival to first token and to the end. Tokens, finish reasons
-// and the phases in between are counted by the engine.
+// What the front end alone can measure of an answer: from arrival to first token and to the end.
+// Tokens, finish reasons and the phases in between are counted by the engine.
 
 #include <string_view>
 
@@ -17,8 +17,8 @@ struct EndedAnswer {
 
 void RecordAnswer(base::Metrics& metrics, std::string_view model, const EndedAnswer& answer);
 
-// "miss", "device", "disk" …: the coldest tier used, where tiers gave at least half of the prompt. A page of
-// system text found in memory does not make a cold 20K-token prompt a hit.
+// "miss", "device", "disk" …: the coldest tier used, where tiers gave at least half of the prompt.
+// A page of system text found in memory does not make a cold 20K-token prompt a hit.
 std::string_view CacheClass(const v1::Usage& usage);
 
 }  // namespace lectern::frontend

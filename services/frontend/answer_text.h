@@ -13,14 +13,15 @@
 
 namespace lectern::frontend {
 
-// A value without hidden state: the same tokens give the same deltas, which is what resuming stands on.
-// Not thread safe.
+// A value without hidden state: the same tokens give the same deltas, which is what resuming stands
+// on. Not thread safe.
 class AnswerText {
  public:
   static absl::StatusOr<AnswerText> Create(const tokenizer::Tokenizer& tokenizer,
                                            const std::vector<std::string>& stops);
 
-  // The raw text that `id` makes certain, possibly none. After a stop string nothing comes any more.
+  // The raw text that `id` makes certain, possibly none. After a stop string nothing comes any
+  // more.
   std::string Push(int32_t id);
   // What was held back; the answer ends here.
   std::string Finish();

@@ -29,18 +29,24 @@ struct TimedToken {
 
 v1::FinishReason ToProto(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return v1::FINISH_REASON_STOP;
-    case FinishReason::kLength: return v1::FINISH_REASON_LENGTH;
-    case FinishReason::kCancelled: return v1::FINISH_REASON_CANCELLED;
-    case FinishReason::kError: return v1::FINISH_REASON_ERROR;
+    case FinishReason::kStop:
+      return v1::FINISH_REASON_STOP;
+    case FinishReason::kLength:
+      return v1::FINISH_REASON_LENGTH;
+    case FinishReason::kCancelled:
+      return v1::FINISH_REASON_CANCELLED;
+    case FinishReason::kError:
+      return v1::FINISH_REASON_ERROR;
   }
   return v1::FINISH_REASON_UNSPECIFIED;
 }
 
-// All work on one answer happens in Run, on the pool, one at a time: callbacks of the worker only put into the inbox.
+// All work on one answer happens in Run, on the pool, one at a time: callbacks of the worker only
+// put into the inbox.
 class Answer final : public RunningAnswer, public std::enable_shared_from_this<Answer> {
  public:
-  Answer(const AnswerContext& context, AnswerTask task) : context_(context), task_(std::move(task)) {}
+  Answer(const AnswerContext& context, AnswerTask task)
+      : context_(context), task_(std::move(task)) {}
 
   void Begin() {
     const std::lock_guard lock(mutex_);
@@ -172,8 +178,8 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     request.record_selections = task_.options.evidence() >= 0;
     const bool complete = text_->stopped() || known_ >= request.max_new_tokens;
     if (complete && known_ > 0) {
-      // Every token is stored and only the end is missing. The last one is made again (and not sent again), so that
-      // the engine says what the answer looked at.
+      // Every token is stored and only the end is missing. The last one is made again (and not sent
+      // again), so that the engine says what the answer looked at.
       request.generated.pop_back();
       request.max_new_tokens = static_cast<int>(known_);
     }
@@ -182,11 +188,14 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
 
   absl::Status Submit() {
     RequestCallbacks callbacks;
-    callbacks.on_token = [self = shared_from_this()](const TokenEvent& token) { self->OnToken(token); };
+    callbacks.on_token = [self = shared_from_this()](const TokenEvent& token) {
+      self->OnToken(token);
+    };
     callbacks.on_finished = [self = shared_from_this()](const Finished& finished) {
       self->OnFinished(finished);
     };
-    const absl::StatusOr<RequestId> id = context_.worker.Submit(MakeRequest(), std::move(callbacks));
+    const absl::StatusOr<RequestId> id =
+        context_.worker.Submit(MakeRequest(), std::move(callbacks));
     if (absl::IsResourceExhausted(id.status())) {
       context_.pool.PostAfter(kSubmitRetry, [self = shared_from_this()] { self->Begin(); });
       return absl::OkStatus();
@@ -212,7 +221,8 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     v1::AnswerEvent::TextDelta& delta = *event.mutable_text_delta();
     const bool first = !first_token_at_.has_value() && known_ == 0;
     for (const TimedToken& timed : tokens) {
-      if (timed.token.index < known_ || text_->stopped() || IsStopToken(timed.token.token_id)) continue;
+      if (timed.token.index < known_ || text_->stopped() || IsStopToken(timed.token.token_id))
+        continue;
       if (!first_token_at_) first_token_at_ = timed.at;
       delta.add_token_ids(timed.token.token_id);
       *delta.mutable_text() += text_->Push(timed.token.token_id);
@@ -269,7 +279,8 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
       DescribeAnswer(context_.prompts.chat(), *task_.built->shared, text_->raw(),
                      finished.selection_counts, task_.options, answer);
     }
-    if (reason == FinishReason::kError) *answer.mutable_error() = common::ToRpcStatus(finished.status);
+    if (reason == FinishReason::kError)
+      *answer.mutable_error() = common::ToRpcStatus(finished.status);
     FillUsage(finished, *answer.mutable_usage());
     RecordAnswer(context_.metrics, context_.worker.info().model_name,
                  {.usage = answer.usage(),
@@ -318,7 +329,8 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
   v1::AnswerEvent ProgressEvent(int64_t done) const {
     v1::AnswerEvent event = NewEvent();
     event.mutable_progress()->set_prompt_tokens_done(done);
-    event.mutable_progress()->set_prompt_tokens_total(static_cast<int64_t>(task_.built->ids.size()));
+    event.mutable_progress()->set_prompt_tokens_total(
+        static_cast<int64_t>(task_.built->ids.size()));
     return event;
   }
 

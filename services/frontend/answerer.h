@@ -1,6 +1,7 @@
 #pragma once
-// One question from prompt to finished answer: tokens of the worker become durable events. Resumes an answer that an
-// earlier process began: the stored tokens are replayed, so that no token is lost or doubled.
+// One question from prompt to finished answer: tokens of the worker become durable events. Resumes
+// an answer that an earlier process began: the stored tokens are replayed, so that no token is lost
+// or doubled.
 
 #include <chrono>
 #include <cstdint>
@@ -40,11 +41,12 @@ struct AnswerTask {
   std::vector<int32_t> generated;
   std::chrono::nanoseconds accepted{0};  // monotonic; time to first token counts from here
 
-  // Stores and shows events (numbered by the callee), on the pool, one call at a time. The last call of an answer
-  // holds its finished event. Not called any more after an error or after `Abandon`.
+  // Stores and shows events (numbered by the callee), on the pool, one call at a time. The last
+  // call of an answer holds its finished event. Not called any more after an error or after
+  // `Abandon`.
   std::function<absl::Status(std::vector<v1::AnswerEvent> events)> store;
-  // Once, on the pool: OK after the finished event was stored, else why nothing more will be stored. Never
-  // after Abandon.
+  // Once, on the pool: OK after the finished event was stored, else why nothing more will be
+  // stored. Never after Abandon.
   std::function<void(const absl::Status&)> done;
 };
 
@@ -52,9 +54,11 @@ struct AnswerTask {
 class RunningAnswer {
  public:
   virtual ~RunningAnswer() = default;
-  // The answer finishes now as CANCELLED with what it has; the worker frees the request within one step.
+  // The answer finishes now as CANCELLED with what it has; the worker frees the request within one
+  // step.
   virtual void Cancel() = 0;
-  // Stops without a word: nothing more is stored (shutdown; the answer goes on after the next start).
+  // Stops without a word: nothing more is stored (shutdown; the answer goes on after the next
+  // start).
   virtual void Abandon() = 0;
 };
 

@@ -76,8 +76,8 @@ absl::StatusOr<std::string> FindServer(const std::string& data_directory) {
   close(file);
   if (free) return absl::NotFoundError(absl::StrCat("no server holds ", data_directory));
   if (address.empty()) {
-    return absl::UnavailableError(
-        absl::StrCat("a process without a port holds ", data_directory, ", or one that is starting"));
+    return absl::UnavailableError(absl::StrCat("a process without a port holds ", data_directory,
+                                               ", or one that is starting"));
   }
   return address;
 }

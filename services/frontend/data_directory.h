@@ -1,5 +1,6 @@
 #pragma once
-// One process holds a data directory: server.lock is held by flock, and says where that process listens.
+// One process holds a data directory: server.lock is held by flock, and says where that process
+// listens.
 
 #include <memory>
 #include <string>
@@ -12,7 +13,8 @@ namespace lectern::frontend {
 // Held until it dies, or the process does.
 class DataDirectoryLock {
  public:
-  // Makes the directory where it does not exist. FailedPrecondition: another process holds it, with its address.
+  // Makes the directory where it does not exist. FailedPrecondition: another process holds it, with
+  // its address.
   static absl::StatusOr<std::unique_ptr<DataDirectoryLock>> Acquire(const std::string& directory);
   ~DataDirectoryLock();
   // Empty: the process has no port.

@@ -158,7 +158,8 @@ v1::DocumentText NextText(DocumentCatalog::TextRange& range, bool first) {
   while (end < range.end && !StartsCharacter(text[static_cast<size_t>(end)])) --end;
   v1::DocumentText piece;
   piece.set_byte_begin(range.begin);
-  piece.set_text(text.substr(static_cast<size_t>(range.begin), static_cast<size_t>(end - range.begin)));
+  piece.set_text(
+      text.substr(static_cast<size_t>(range.begin), static_cast<size_t>(end - range.begin)));
   if (first) {
     for (const int64_t begin : range.document->page_begins) piece.add_page_begins(begin);
   }

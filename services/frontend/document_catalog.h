@@ -20,7 +20,8 @@ namespace lectern::frontend {
 // Thread safe. Calls block for the disk, an extraction or a tokenizer: not for RPC threads.
 class DocumentCatalog {
  public:
-  // `prompts` may be null (no model): documents then show the token counts that are stored. Everything outlives it.
+  // `prompts` may be null (no model): documents then show the token counts that are stored.
+  // Everything outlives it.
   DocumentCatalog(documents::DocumentStore& store, state::StateStore& state, RequestLog& requests,
                   PromptBuilder* prompts, base::Metrics& metrics, const base::Clock& clock);
 

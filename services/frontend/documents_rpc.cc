@@ -11,8 +11,8 @@ namespace {
 using Context = grpc::CallbackServerContext;
 using Unary = grpc::ServerUnaryReactor;
 
-// One message at a time: read, then stored on a pool, then the next is read. So an upload holds one chunk in memory
-// and a slow disk slows its client down.
+// One message at a time: read, then stored on a pool, then the next is read. So an upload holds one
+// chunk in memory and a slow disk slows its client down.
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
   UploadReactor(RpcContext& rpc, DocumentCatalog& catalog, v1::Document* reply)
@@ -23,7 +23,8 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   void OnReadDone(bool ok) override {
     if (!ok) {
       return End(common::InvalidField(
-          "finish", "the stream ended without it; what is committed stays: ask QueryUpload and go on"));
+          "finish",
+          "the stream ended without it; what is committed stays: ask QueryUpload and go on"));
     }
     TaskPool& pool = message_.has_finish() ? rpc_.ingest : rpc_.pool;
     if (!pool.TryPost([this] { Take(); })) End(ServerBusy(rpc_, "ingest_queue"));
@@ -199,16 +200,18 @@ class DocumentsService final : public v1::Documents::CallbackService {
 
   Unary* StartUpload(Context* context, const v1::StartUploadRequest* request,
                      v1::StartUploadResponse* reply) override {
-    return Answer<v1::StartUploadResponse>(rpc_, context, "StartUpload", reply,
-                                           [this, request] { return catalog_.StartUpload(*request); });
+    return Answer<v1::StartUploadResponse>(rpc_, context, "StartUpload", reply, [this, request] {
+      return catalog_.StartUpload(*request);
+    });
   }
   grpc::ServerReadReactor<v1::UploadRequest>* Upload(Context*, v1::Document* reply) override {
     return new UploadReactor(rpc_, catalog_, reply);
   }
   Unary* QueryUpload(Context* context, const v1::QueryUploadRequest* request,
                      v1::QueryUploadResponse* reply) override {
-    return Answer<v1::QueryUploadResponse>(rpc_, context, "QueryUpload", reply,
-                                           [this, request] { return catalog_.QueryUpload(*request); });
+    return Answer<v1::QueryUploadResponse>(rpc_, context, "QueryUpload", reply, [this, request] {
+      return catalog_.QueryUpload(*request);
+    });
   }
   Unary* GetDocument(Context* context, const v1::GetDocumentRequest* request,
                      v1::Document* reply) override {

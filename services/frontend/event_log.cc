@@ -11,7 +11,8 @@
 namespace lectern::frontend {
 namespace {
 
-// Events kept in memory for readers that keep up. A reader further behind costs reads, never memory.
+// Events kept in memory for readers that keep up. A reader further behind costs reads, never
+// memory.
 constexpr size_t kTailEvents = 128;
 
 }  // namespace
@@ -23,7 +24,11 @@ bool EndsStream(std::string_view name, const v1::AnswerEvent& event) {
 
 EventStream::EventStream(state::StateStore& store, base::Metrics& metrics, std::string name,
                          int64_t last_seq, bool ended)
-    : store_(store), metrics_(metrics), name_(std::move(name)), last_seq_(last_seq), ended_(ended) {}
+    : store_(store),
+      metrics_(metrics),
+      name_(std::move(name)),
+      last_seq_(last_seq),
+      ended_(ended) {}
 
 absl::Status EventStream::Append(std::vector<v1::AnswerEvent> events, state::Durability durability,
                                  const Companions& companions) {
@@ -89,17 +94,17 @@ absl::StatusOr<EventStream::Batch> EventStream::ReadStore(int64_t after_seq, siz
   Batch batch;
   bool damaged = false;
   int64_t expected = after_seq + 1;
-  RETURN_IF_ERROR(store_.Scan(
-      keys::Event(name_, expected), keys::Event(name_, last_seq + 1),
-      [&](std::string_view, std::string_view value) {
-        auto event = std::make_shared<v1::AnswerEvent>();
-        damaged = !event->ParseFromArray(value.data(), static_cast<int>(value.size())) ||
-                  event->seq() != expected;
-        if (damaged) return false;
-        ++expected;
-        batch.events.push_back(std::move(event));
-        return batch.events.size() < limit;
-      }));
+  RETURN_IF_ERROR(store_.Scan(keys::Event(name_, expected), keys::Event(name_, last_seq + 1),
+                              [&](std::string_view, std::string_view value) {
+                                auto event = std::make_shared<v1::AnswerEvent>();
+                                damaged = !event->ParseFromArray(value.data(),
+                                                                 static_cast<int>(value.size())) ||
+                                          event->seq() != expected;
+                                if (damaged) return false;
+                                ++expected;
+                                batch.events.push_back(std::move(event));
+                                return batch.events.size() < limit;
+                              }));
   if (damaged || batch.events.empty()) {
     const std::lock_guard lock(mutex_);
     if (!closed_.ok()) return closed_;  // deleted while it was read
@@ -168,26 +173,38 @@ EventLog::EventLog(state::StateStore& store, base::Metrics& metrics)
     : store_(store), metrics_(metrics) {}
 
 absl::StatusOr<std::shared_ptr<EventStream>> EventLog::Open(const std::string& name) {
-  const std::lock_guard lock(mutex_);
-  if (auto live = streams_[name].lock()) return live;
+  // Two calls must not make two streams of one name; calls for other names need not wait for the
+  // scan.
+  const std::lock_guard opening(stripes_[std::hash<std::string>()(name) % stripes_.size()]);
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = streams_.find(name);
+    if (found != streams_.end()) {
+      if (auto live = found->second.lock()) return live;
+    }
+  }
   int64_t last_seq = 0;
-  bool ended = false;
-  bool damaged = false;
+  bool gap = false;
+  std::string last_value;
   RETURN_IF_ERROR(store_.Scan(keys::EventPrefix(name), state::PrefixEnd(keys::EventPrefix(name)),
-                              [&](std::string_view, std::string_view value) {
-                                v1::AnswerEvent event;
-                                damaged = !event.ParseFromArray(value.data(),
-                                                                static_cast<int>(value.size())) ||
-                                          event.seq() != last_seq + 1;
-                                last_seq = event.seq();
-                                ended = EndsStream(name, event);
-                                return !damaged;
+                              [&](std::string_view key, std::string_view value) {
+                                gap = key != keys::Event(name, last_seq + 1);
+                                if (gap) return false;
+                                ++last_seq;
+                                last_value = value;
+                                return true;
                               }));
-  if (damaged) return absl::DataLossError(absl::StrCat(name, ": damaged event ", last_seq));
-  auto stream = std::make_shared<EventStream>(store_, metrics_, name, last_seq, ended);
-  streams_[name] = stream;
+  v1::AnswerEvent last;
+  if (gap || !last.ParseFromString(last_value) || last.seq() != last_seq) {
+    return absl::DataLossError(
+        absl::StrCat(name, ": damaged or missing event near ", last_seq + 1));
+  }
+  auto stream = std::make_shared<EventStream>(store_, metrics_, name, last_seq,
+                                              last_seq > 0 && EndsStream(name, last));
+  const std::lock_guard lock(mutex_);
   // Names of streams that nobody holds any more do not pile up.
   std::erase_if(streams_, [](const auto& entry) { return entry.second.expired(); });
+  streams_[name] = stream;
   return stream;
 }
 
@@ -216,14 +233,14 @@ void EventLog::Remove(const std::string& name, absl::Status error) {
 absl::StatusOr<std::vector<v1::AnswerEvent>> EventLog::ReadAll(const std::string& name) const {
   std::vector<v1::AnswerEvent> events;
   bool damaged = false;
-  RETURN_IF_ERROR(store_.Scan(
-      keys::EventPrefix(name), state::PrefixEnd(keys::EventPrefix(name)),
-      [&](std::string_view, std::string_view value) {
-        v1::AnswerEvent& event = events.emplace_back();
-        damaged = !event.ParseFromArray(value.data(), static_cast<int>(value.size())) ||
-                  event.seq() != static_cast<int64_t>(events.size());
-        return !damaged;
-      }));
+  RETURN_IF_ERROR(store_.Scan(keys::EventPrefix(name), state::PrefixEnd(keys::EventPrefix(name)),
+                              [&](std::string_view, std::string_view value) {
+                                v1::AnswerEvent& event = events.emplace_back();
+                                damaged = !event.ParseFromArray(value.data(),
+                                                                static_cast<int>(value.size())) ||
+                                          event.seq() != static_cast<int64_t>(events.size());
+                                return !damaged;
+                              }));
   if (damaged) return absl::DataLossError(absl::StrCat(name, ": damaged event ", events.size()));
   return events;
 }

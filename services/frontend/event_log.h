@@ -1,8 +1,10 @@
 #pragma once
-// The durable events of jobs and turns. An event is stored before anybody sees it; sequence numbers start at 1 and have no
-// gaps; a stream ends with its terminal event. Whoever reads pulls: an append never waits for a reader, and a reader
-// that falls behind the short tail in memory reads on from the store.
+// The durable events of jobs and turns. An event is stored before anybody sees it; sequence numbers
+// start at 1 and have no gaps; a stream ends with its terminal event. Whoever reads pulls: an
+// append never waits for a reader, and a reader that falls behind the short tail in memory reads on
+// from the store.
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -43,19 +45,23 @@ class EventStream {
     std::vector<EventPtr> events;
     bool ended = false;  // nothing will come after `events`
   };
-  // Events with seq > after_seq that are visible now, at most `limit`. The error that closed the stream, if any.
+  // Events with seq > after_seq that are visible now, at most `limit`. The error that closed the
+  // stream, if any.
   absl::StatusOr<Batch> Read(int64_t after_seq, size_t limit) const;
 
-  // Calls `wake` once when there is an event after `after_seq`, or the end; at once (in this call) where there is.
-  // On the appender's thread: must not block. Returns a ticket for Forget, 0 where it was called at once.
+  // Calls `wake` once when there is an event after `after_seq`, or the end; at once (in this call)
+  // where there is. On the appender's thread: must not block. Returns a ticket for Forget, 0 where
+  // it was called at once.
   uint64_t WakeAfter(int64_t after_seq, std::function<void()> wake);
   // After Forget the wake of this ticket does not begin.
   void Forget(uint64_t ticket);
 
-  // False where the stream has not ended (or been closed) within `timeout`. Blocks: not for RPC threads.
+  // False where the stream has not ended (or been closed) within `timeout`. Blocks: not for RPC
+  // threads.
   bool WaitForEnd(std::chrono::nanoseconds timeout);
 
-  // Readers get `error` after what they can still read; used when the resource is deleted or its run broke off.
+  // Readers get `error` after what they can still read; used when the resource is deleted or its
+  // run broke off.
   void Close(absl::Status error);
 
   const std::string& name() const { return name_; }
@@ -101,6 +107,7 @@ class EventLog {
  private:
   state::StateStore& store_;
   base::Metrics& metrics_;
+  std::array<std::mutex, 32> stripes_;  // by hash of the name: held while a stream is opened
   std::mutex mutex_;
   std::map<std::string, std::weak_ptr<EventStream>> streams_;
 };

@@ -24,13 +24,15 @@ class EventSource final : public MessageSource<Message> {
     std::optional<Message> first;  // sent before the events
   };
   struct Hooks {
-    std::function<absl::StatusOr<Opened>()> open;         // on the pool
+    std::function<absl::StatusOr<Opened>()> open;  // on the pool
     std::function<void(const v1::AnswerEvent&, Message&)> fill;
     std::function<void(bool deadline_passed)> gone = {};  // must not block
   };
 
   EventSource(RpcContext& rpc, Hooks hooks)
-      : rpc_(rpc), fill_(std::move(hooks.fill)), gone_(std::move(hooks.gone)),
+      : rpc_(rpc),
+        fill_(std::move(hooks.fill)),
+        gone_(std::move(hooks.gone)),
         opening_(std::make_shared<Opening>()) {
     opening_->open = std::move(hooks.open);
   }

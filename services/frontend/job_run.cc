@@ -88,12 +88,14 @@ AnswerTask JobRun::MakeTask(int index) {
   task.question = record_.questions(index).text();
   task.options = record_.options();
   task.prompt.documents.assign(record_.documents().begin(), record_.documents().end());
-  task.prompt.turns.push_back({.user = task.question, .assistant = std::nullopt, .assistant_ids = {}});
+  task.prompt.turns.push_back(
+      {.user = task.question, .assistant = std::nullopt, .assistant_ids = {}});
   task.prompt.whole = record_.options().whole();
   task.prompt.max_new_tokens = record_.options().sampling().max_new_tokens();
   task.started = question.stored.started;
   task.generated = std::move(question.stored.generated);
-  // The first question's clock starts with the job; the others wait for the first by design, not by load.
+  // The first question's clock starts with the job; the others wait for the first by design, not by
+  // load.
   task.accepted = index == 0 && fresh_ ? accepted_ : clock_.Now();
   task.store = [self = shared_from_this()](std::vector<v1::AnswerEvent> events) {
     return self->Store(std::move(events));
@@ -139,7 +141,8 @@ absl::Status JobRun::StoreLocked(std::vector<v1::AnswerEvent> events) {
   std::vector<std::pair<int, v1::FinishReason>> finished;
   for (const v1::AnswerEvent& event : events) {
     if (!event.has_finished()) continue;
-    mutations.push_back({keys::Answer(id, event.question_index()), event.finished().SerializeAsString()});
+    mutations.push_back(
+        {keys::Answer(id, event.question_index()), event.finished().SerializeAsString()});
     finished.emplace_back(event.question_index(), event.finished().finish_reason());
   }
   next.set_questions_done(record_.questions_done() + static_cast<int>(finished.size()));

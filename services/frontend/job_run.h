@@ -1,6 +1,6 @@
 #pragma once
-// One job from its first question to its last, in this process. What is durable is the truth: a job that broke off
-// (crash, full disk) is run again from its record and its events.
+// One job from its first question to its last, in this process. What is durable is the truth: a job
+// that broke off (crash, full disk) is run again from its record and its events.
 
 #include <chrono>
 #include <functional>
@@ -39,9 +39,11 @@ class JobRun : public std::enable_shared_from_this<JobRun> {
          std::vector<StoredAnswer> stored, std::shared_ptr<EventStream> stream,
          std::chrono::nanoseconds accepted, OnEnd on_end);
 
-  // Starts questions: the first alone, so that the document is computed once, then several at a time.
+  // Starts questions: the first alone, so that the document is computed once, then several at a
+  // time.
   void Start();
-  // Every question that has not finished ends as CANCELLED, then the job. Durable soon after, on the pool.
+  // Every question that has not finished ends as CANCELLED, then the job. Durable soon after, on
+  // the pool.
   absl::Status Cancel();
   void Abandon();
   const std::shared_ptr<EventStream>& stream() const { return stream_; }

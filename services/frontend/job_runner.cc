@@ -26,12 +26,6 @@ bool Ended(const v1::Job& job) {
          job.state() == v1::JOB_STATE_CANCELLED;
 }
 
-absl::StatusOr<std::string> JobId(std::string_view name) {
-  const auto id = ParseName("jobs", name);
-  if (!id) return common::InvalidField("name", "must be jobs/{id}");
-  return *id;
-}
-
 }  // namespace
 
 JobRunner::JobRunner(const ServiceContext& context, const JobRunnerOptions& options)
@@ -43,10 +37,12 @@ absl::Status JobRunner::Resume() {
   std::vector<std::string> unfinished;
   int64_t count = 0;
   RETURN_IF_ERROR(context_.state.Scan(
-      keys::kJobs, state::PrefixEnd(keys::kJobs), [&](std::string_view key, std::string_view value) {
+      keys::kJobs, state::PrefixEnd(keys::kJobs),
+      [&](std::string_view key, std::string_view value) {
         v1::Job job;
         ++count;
-        if (!job.ParseFromArray(value.data(), static_cast<int>(value.size())) || Ended(job)) return true;
+        if (!job.ParseFromArray(value.data(), static_cast<int>(value.size())) || Ended(job))
+          return true;
         unfinished.emplace_back(key.substr(keys::kJobs.size()));
         return true;
       }));
@@ -64,7 +60,8 @@ absl::StatusOr<v1::Job> JobRunner::Load(const std::string& id) const {
   if (absl::IsNotFound(bytes.status())) return common::ResourceNotFound("jobs/" + id);
   if (!bytes.ok()) return bytes.status();
   v1::Job job;
-  if (!job.ParseFromString(*bytes)) return absl::DataLossError(absl::StrCat("damaged record of jobs/", id));
+  if (!job.ParseFromString(*bytes))
+    return absl::DataLossError(absl::StrCat("damaged record of jobs/", id));
   return job;
 }
 
@@ -73,9 +70,10 @@ absl::Status JobRunner::CheckPrompts(const v1::CreateJobRequest& request) {
   if (context_.answers == nullptr) {
     return common::PreconditionFailed("NO_MODEL", "server", "this process runs no model");
   }
-  const auto longest = std::max_element(
-      request.questions().begin(), request.questions().end(),
-      [](const v1::Question& a, const v1::Question& b) { return a.text().size() < b.text().size(); });
+  const auto longest = std::max_element(request.questions().begin(), request.questions().end(),
+                                        [](const v1::Question& a, const v1::Question& b) {
+                                          return a.text().size() < b.text().size();
+                                        });
   PromptRequest prompt;
   prompt.documents.assign(request.documents().begin(), request.documents().end());
   prompt.turns.push_back({.user = longest->text(), .assistant = std::nullopt, .assistant_ids = {}});
@@ -116,14 +114,14 @@ absl::StatusOr<v1::Job> JobRunner::Create(const v1::CreateJobRequest& request) {
   const auto accepted = context_.clock.Now();
   RETURN_IF_ERROR(CheckCreateJob(request));
   bool created = false;
-  ASSIGN_OR_RETURN(const std::string reply,
-                   context_.requests.Once("CreateJob", request.request_id(),
-                                          request.SerializeAsString(),
-                                          [&](const RequestLog::Remember& remember) {
-                                            auto stored = Store(request, remember);
-                                            created = stored.ok();
-                                            return stored;
-                                          }));
+  ASSIGN_OR_RETURN(
+      const std::string reply,
+      context_.requests.Once("CreateJob", request.request_id(), request.SerializeAsString(),
+                             [&](const RequestLog::Remember& remember) {
+                               auto stored = Store(request, remember);
+                               created = stored.ok();
+                               return stored;
+                             }));
   v1::Job job;
   if (!job.ParseFromString(reply)) return absl::DataLossError("stored reply is damaged");
   if (created) {
@@ -194,21 +192,22 @@ void JobRunner::OnRunEnd(const std::string& id, const absl::Status& status) {
     base::Log(base::LogLevel::kWarning, "jobs",
               absl::StrCat("jobs/", id, " broke off and will be tried again: ",
                            base::ToAbsl(status.ToString())));
-    context_.pool.PostAfter(options_.retry_delay, [this, id] { Enqueue(id, context_.clock.Now()); });
+    context_.pool.PostAfter(options_.retry_delay,
+                            [this, id] { Enqueue(id, context_.clock.Now()); });
   }
   Pump();
 }
 
 absl::StatusOr<v1::Job> JobRunner::Get(const std::string& name) {
-  ASSIGN_OR_RETURN(const std::string id, JobId(name));
+  ASSIGN_OR_RETURN(const std::string id, RequireJobId("name", name));
   ASSIGN_OR_RETURN(v1::Job job, Load(id));
   bool damaged = false;
-  RETURN_IF_ERROR(context_.state.Scan(keys::AnswerPrefix(id), state::PrefixEnd(keys::AnswerPrefix(id)),
-                                      [&](std::string_view, std::string_view value) {
-                                        damaged = !job.add_answers()->ParseFromArray(
-                                            value.data(), static_cast<int>(value.size()));
-                                        return !damaged;
-                                      }));
+  RETURN_IF_ERROR(context_.state.Scan(
+      keys::AnswerPrefix(id), state::PrefixEnd(keys::AnswerPrefix(id)),
+      [&](std::string_view, std::string_view value) {
+        damaged = !job.add_answers()->ParseFromArray(value.data(), static_cast<int>(value.size()));
+        return !damaged;
+      }));
   if (damaged) return absl::DataLossError(absl::StrCat("damaged answer of ", name));
   if (!Ended(job)) {
     ASSIGN_OR_RETURN(const auto stream, context_.events.Open(job.name()));
@@ -237,9 +236,9 @@ absl::Status JobRunner::CancelStored(const std::string& id) {
   ASSIGN_OR_RETURN(const auto events, context_.events.ReadAll(job.name()));
   ASSIGN_OR_RETURN(auto stream, context_.events.Open(job.name()));
   std::vector<StoredAnswer> stored = SummarizeEvents(events, job.questions_size());
-  const auto run = std::make_shared<JobRun>(nullptr, context_.clock, std::move(job),
-                                            std::move(stored), std::move(stream),
-                                            context_.clock.Now(), [](const absl::Status&) {});
+  const auto run =
+      std::make_shared<JobRun>(nullptr, context_.clock, std::move(job), std::move(stored),
+                               std::move(stream), context_.clock.Now(), [](const absl::Status&) {});
   return run->Cancel();
 }
 
@@ -247,7 +246,7 @@ absl::StatusOr<v1::Job> JobRunner::Cancel(const v1::CancelJobRequest& request) {
   common::FieldViolations violations;
   CheckRequestId(request.request_id(), violations);
   RETURN_IF_ERROR(violations.ToStatus());
-  ASSIGN_OR_RETURN(const std::string id, JobId(request.name()));
+  ASSIGN_OR_RETURN(const std::string id, RequireJobId("name", request.name()));
   RETURN_IF_ERROR(Load(id).status());
   const auto deadline = context_.clock.Now() + kCancelWait;
   while (context_.clock.Now() < deadline) {
@@ -293,11 +292,13 @@ absl::Status JobRunner::DeleteOnce(const v1::DeleteJobRequest& request) {
   v1::CancelJobRequest cancel;
   cancel.set_name(request.name());
   RETURN_IF_ERROR(Cancel(cancel).status());
-  ASSIGN_OR_RETURN(const std::string id, JobId(request.name()));
+  ASSIGN_OR_RETURN(const std::string id, RequireJobId("name", request.name()));
   ASSIGN_OR_RETURN(const auto stream, context_.events.Open(request.name()));
   if (!stream->ended()) return absl::AbortedError("the job is still ending; try again");
-  ASSIGN_OR_RETURN(std::vector<state::Mutation> mutations, context_.events.Deletions(request.name()));
-  RETURN_IF_ERROR(context_.state.Scan(keys::AnswerPrefix(id), state::PrefixEnd(keys::AnswerPrefix(id)),
+  ASSIGN_OR_RETURN(std::vector<state::Mutation> mutations,
+                   context_.events.Deletions(request.name()));
+  RETURN_IF_ERROR(context_.state.Scan(keys::AnswerPrefix(id),
+                                      state::PrefixEnd(keys::AnswerPrefix(id)),
                                       [&](std::string_view key, std::string_view) {
                                         mutations.push_back({std::string(key), std::nullopt});
                                         return true;
@@ -312,7 +313,7 @@ absl::Status JobRunner::DeleteOnce(const v1::DeleteJobRequest& request) {
 
 absl::StatusOr<std::shared_ptr<EventStream>> JobRunner::Watch(const v1::WatchJobRequest& request) {
   if (request.after_seq() < 0) return common::InvalidField("after_seq", "must not be negative");
-  ASSIGN_OR_RETURN(const std::string id, JobId(request.name()));
+  ASSIGN_OR_RETURN(const std::string id, RequireJobId("name", request.name()));
   RETURN_IF_ERROR(Load(id).status());
   return context_.events.Open(request.name());
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Jobs: durable before they are acknowledged, run in order of arrival, a bounded number at a time, gone on with after a
-// restart.
+// Jobs: durable before they are acknowledged, run in order of arrival, a bounded number at a time,
+// gone on with after a restart.
 
 #include <chrono>
 #include <cstdint>

@@ -45,7 +45,9 @@ class JobsService final : public v1::Jobs::CallbackService {
       if (!stream.ok()) return stream.status();
       return Source::Opened{*std::move(stream), request.after_seq(), std::nullopt};
     };
-    const auto fill = [](const v1::AnswerEvent& event, v1::AnswerEvent& message) { message = event; };
+    const auto fill = [](const v1::AnswerEvent& event, v1::AnswerEvent& message) {
+      message = event;
+    };
     return SourceReactor<v1::AnswerEvent>::Start(
         rpc_, context, "WatchJob", std::make_unique<Source>(rpc_, Source::Hooks{open, fill, {}}));
   }

@@ -33,18 +33,18 @@ absl::StatusOr<std::string> ReadPage(const state::StateStore& store, const PageR
   std::string last_key;
   bool more = false;
   bool damaged = false;
-  RETURN_IF_ERROR(store.Scan(begin, state::PrefixEnd(request.prefix),
-                             [&](std::string_view key, std::string_view value) {
-                               if (taken == limit || (taken > 0 && bytes + value.size() > kPageBytesMax)) {
-                                 more = true;
-                                 return false;
-                               }
-                               damaged = !take(value);
-                               last_key = std::string(key.substr(request.prefix.size()));
-                               ++taken;
-                               bytes += value.size();
-                               return !damaged;
-                             }));
+  RETURN_IF_ERROR(store.Scan(
+      begin, state::PrefixEnd(request.prefix), [&](std::string_view key, std::string_view value) {
+        if (taken == limit || (taken > 0 && bytes + value.size() > kPageBytesMax)) {
+          more = true;
+          return false;
+        }
+        damaged = !take(value);
+        last_key = std::string(key.substr(request.prefix.size()));
+        ++taken;
+        bytes += value.size();
+        return !damaged;
+      }));
   if (damaged) {
     return absl::DataLossError(absl::StrCat("damaged record ", request.prefix, last_key));
   }

@@ -16,8 +16,9 @@ struct PageRequest {
   std::string_view page_token;
 };
 
-// Calls `take` for each record of the page (at most page_size, and 2 MiB or one record); returns the token of the next page, empty at the end.
-// InvalidArgument: page_size or page_token. DataLoss where `take` returns false.
+// Calls `take` for each record of the page (at most page_size, and 2 MiB or one record); returns
+// the token of the next page, empty at the end. InvalidArgument: page_size or page_token. DataLoss
+// where `take` returns false.
 absl::StatusOr<std::string> ReadPage(const state::StateStore& store, const PageRequest& request,
                                      const std::function<bool(std::string_view value)>& take);
 

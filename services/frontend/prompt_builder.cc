@@ -15,7 +15,8 @@ namespace {
 // Tokens of all kept shared prompts together; each costs about 12 bytes.
 constexpr int64_t kKeptTokensMax = 4'000'000;
 constexpr int64_t kCountedParagraphsMax = 1'000'000;
-// Left free beside an excerpt for questions and answers: this much, or a quarter of a small context.
+// Left free beside an excerpt for questions and answers: this much, or a quarter of a small
+// context.
 constexpr int64_t kReserveMax = 2048;
 // Line end, marker and number of a first paragraph.
 constexpr int32_t kFrameTokens = 3;
@@ -43,9 +44,7 @@ int64_t PromptBuilder::reach() const {
   return std::min(limits_.reliable_context, limits_.max_context);
 }
 
-int64_t PromptBuilder::Budget() const {
-  return reach() - std::min(kReserveMax, reach() / 4);
-}
+int64_t PromptBuilder::Budget() const { return reach() - std::min(kReserveMax, reach() / 4); }
 
 absl::StatusOr<PromptBuilder::Documents> PromptBuilder::Load(
     const std::vector<std::string>& names) const {
@@ -71,8 +70,8 @@ absl::StatusOr<PromptBuilder::TokenCounts> PromptBuilder::Counts(
     paragraphs.push_back({static_cast<int>(paragraphs.size()) + 1, paragraph.normalized});
   }
   ASSIGN_OR_RETURN(const tokenizer::Prompt prompt, chat_.BuildShared("", paragraphs));
-  // From the end of one text to the end of the next: line end, marker and text. The first one's frame is
-  // told apart from the prompt's head by its usual size.
+  // From the end of one text to the end of the next: line end, marker and text. The first one's
+  // frame is told apart from the prompt's head by its usual size.
   int64_t last_end = 0;
   for (const tokenizer::TokenRange& range : prompt.paragraph_tokens) {
     const int64_t begin = last_end == 0 ? range.begin - kFrameTokens : last_end;
@@ -173,7 +172,8 @@ absl::StatusOr<std::shared_ptr<const SharedPrompt>> PromptBuilder::Shared(
         "PROMPT_TOO_LONG", "documents",
         absl::StrCat("the documents have about ", total, " tokens, the model's context is ",
                      limits_.max_context),
-        {{"prompt_tokens", absl::StrCat(total)}, {"max_context", absl::StrCat(limits_.max_context)}});
+        {{"prompt_tokens", absl::StrCat(total)},
+         {"max_context", absl::StrCat(limits_.max_context)}});
   }
   ASSIGN_OR_RETURN(auto placed, documents::ChooseExcerpt({.documents = documents,
                                                           .question = request.turns.front().user,
@@ -209,8 +209,9 @@ absl::Status PromptBuilder::CheckLength(BuiltPrompt& prompt, int asked_new_token
   if (room >= 1 && prompt.max_new_tokens <= room) return absl::OkStatus();
   return common::PreconditionFailed(
       "PROMPT_TOO_LONG", "prompt",
-      absl::StrCat("prompt of ", length, " and answer of up to ", std::max(1, prompt.max_new_tokens),
-                   " tokens exceed the context of ", limits_.max_context),
+      absl::StrCat("prompt of ", length, " and answer of up to ",
+                   std::max(1, prompt.max_new_tokens), " tokens exceed the context of ",
+                   limits_.max_context),
       {{"prompt_tokens", absl::StrCat(length)},
        {"max_new_tokens", absl::StrCat(std::max(1, prompt.max_new_tokens))},
        {"max_context", absl::StrCat(limits_.max_context)}});

@@ -1,6 +1,7 @@
 #pragma once
-// From document names and turns to the tokens of a prompt, and back from token positions to paragraphs. What all
-// questions over the same documents share is built once and kept: the second question encodes only itself.
+// From document names and turns to the tokens of a prompt, and back from token positions to
+// paragraphs. What all questions over the same documents share is built once and kept: the second
+// question encodes only itself.
 
 #include <cstdint>
 #include <list>
@@ -44,8 +45,8 @@ struct BuiltPrompt {
 };
 
 struct PromptLimits {
-  int64_t max_context = 0;       // tokens, prompt and answer together; the engine's
-  int64_t reliable_context = 0;  // tokens of prompt; 0: max_context
+  int64_t max_context = 0;             // tokens, prompt and answer together; the engine's
+  int64_t reliable_context = 0;        // tokens of prompt; 0: max_context
   std::vector<int32_t> eos_token_ids;  // stop here too, beside the chat format's stop tokens
 };
 
@@ -57,12 +58,12 @@ class PromptBuilder {
                 documents::DocumentStore& store, PromptLimits limits);
 
   // NotFound: a document. FailedPrecondition PROMPT_TOO_LONG with the numbers: beyond max_context.
-  // The scope is decided by the documents, `whole` and the first turn alone, so that a conversation keeps its
-  // excerpt, and with it its prefix.
+  // The scope is decided by the documents, `whole` and the first turn alone, so that a conversation
+  // keeps its excerpt, and with it its prefix.
   absl::StatusOr<BuiltPrompt> Build(const PromptRequest& request);
 
-  // What Build(…) shares between questions; for warming. FailedPrecondition: the documents are beyond the model's reach,
-  // so that each question reads its own excerpt.
+  // What Build(…) shares between questions; for warming. FailedPrecondition: the documents are
+  // beyond the model's reach, so that each question reads its own excerpt.
   absl::StatusOr<std::shared_ptr<const SharedPrompt>> BuildWhole(
       const std::vector<std::string>& documents);
 

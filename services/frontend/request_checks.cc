@@ -29,14 +29,17 @@ void CheckSampling(const v1::SamplingOptions& sampling, FieldViolations& violati
   check(Within(sampling.temperature(), 0, kTemperatureMax), "temperature", "must be from 0 to 100");
   check(Within(sampling.top_p(), 0, 1), "top_p", "must be from 0 to 1");
   check(sampling.top_k() >= 0, "top_k", "must not be negative");
-  check(Within(sampling.min_p(), 0, 1) && sampling.min_p() < 1, "min_p", "must be from 0 to below 1");
+  check(Within(sampling.min_p(), 0, 1) && sampling.min_p() < 1, "min_p",
+        "must be from 0 to below 1");
   check(Within(sampling.repetition_penalty(), 0, kPenaltyMax), "repetition_penalty",
         "must be from 0 to 100");
   check(sampling.max_new_tokens() >= 0 && sampling.max_new_tokens() <= kNewTokensMax,
         "max_new_tokens", "must be from 0 to 1048576");
-  check(!sampling.has_logprobs() || (sampling.logprobs() >= 0 && sampling.logprobs() <= kLogprobsMax),
-        "logprobs", "must be from 0 to 20");
-  const auto stops = tokenizer::StopMatcher::Create({sampling.stop().begin(), sampling.stop().end()});
+  check(
+      !sampling.has_logprobs() || (sampling.logprobs() >= 0 && sampling.logprobs() <= kLogprobsMax),
+      "logprobs", "must be from 0 to 20");
+  const auto stops =
+      tokenizer::StopMatcher::Create({sampling.stop().begin(), sampling.stop().end()});
   check(stops.ok(), "stop", stops.ok() ? "" : base::ToStd(stops.status().message()));
 }
 
@@ -44,6 +47,18 @@ void CheckSampling(const v1::SamplingOptions& sampling, FieldViolations& violati
 
 void CheckRequestId(std::string_view request_id, FieldViolations& violations) {
   if (!request_id.empty() && !IsUuid(request_id)) violations.Add("request_id", "must be a UUID");
+}
+
+absl::StatusOr<std::string> RequireSessionId(std::string_view field, std::string_view name) {
+  const auto id = ParseName("sessions", name);
+  if (!id) return common::InvalidField(field, "must be sessions/{id}");
+  return *id;
+}
+
+absl::StatusOr<std::string> RequireJobId(std::string_view field, std::string_view name) {
+  const auto id = ParseName("jobs", name);
+  if (!id) return common::InvalidField(field, "must be jobs/{id}");
+  return *id;
 }
 
 void CheckDocuments(const google::protobuf::RepeatedPtrField<std::string>& documents,

@@ -1,10 +1,12 @@
 #pragma once
-// What a request must look like before anything is done for it. Each check adds to `violations` by the field's path.
+// What a request must look like before anything is done for it. Each check adds to `violations` by
+// the field's path.
 
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "lectern/v1/services.pb.h"
 #include "services/common/error_details.h"
@@ -27,6 +29,10 @@ void CheckDocuments(const google::protobuf::RepeatedPtrField<std::string>& docum
 // Not empty but for white space, bounded, valid UTF-8.
 void CheckText(std::string_view field, std::string_view text, common::FieldViolations& violations);
 void CheckOptions(const v1::AnswerOptions& options, common::FieldViolations& violations);
+
+// The id of "sessions/{id}" or "jobs/{id}". InvalidArgument names `field`.
+absl::StatusOr<std::string> RequireSessionId(std::string_view field, std::string_view name);
+absl::StatusOr<std::string> RequireJobId(std::string_view field, std::string_view name);
 
 absl::Status CheckCreateJob(const v1::CreateJobRequest& request);
 absl::Status CheckCreateSession(const v1::CreateSessionRequest& request);

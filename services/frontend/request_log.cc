@@ -13,7 +13,8 @@ namespace lectern::frontend {
 namespace {
 
 constexpr int64_t kKeptSeconds = 24 * 3600;
-// A record: 8 bytes of expiry (seconds since the epoch, little endian), 32 of SHA-256 of the request, the reply.
+// A record: 8 bytes of expiry (seconds since the epoch, little endian), 32 of SHA-256 of the
+// request, the reply.
 constexpr size_t kExpiryBytes = 8;
 constexpr size_t kHeaderBytes = kExpiryBytes + 32;
 

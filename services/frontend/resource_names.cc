@@ -18,7 +18,9 @@ namespace {
 constexpr size_t kIdLengthMax = 64;
 constexpr char kPageTokenVersion = '1';
 
-bool IsHexDigit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool IsHexDigit(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 bool IsId(std::string_view id) {
   const auto good = [](char c) {
@@ -85,7 +87,8 @@ std::string MakePageToken(std::string_view last_key) {
 }
 
 std::optional<std::string> ParsePageToken(std::string_view token) {
-  if (token.size() < 3 || token.size() > 1024 || token.size() % 2 == 0 || token[0] != kPageTokenVersion) {
+  if (token.size() < 3 || token.size() > 1024 || token.size() % 2 == 0 ||
+      token[0] != kPageTokenVersion) {
     return std::nullopt;
   }
   token.remove_prefix(1);

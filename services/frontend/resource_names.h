@@ -1,5 +1,6 @@
 #pragma once
-// Names of resources (documents/{id}, jobs/{id}, sessions/{id}, sessions/{id}/turns/{n}), ids and page tokens.
+// Names of resources (documents/{id}, jobs/{id}, sessions/{id}, sessions/{id}/turns/{n}), ids and
+// page tokens.
 
 #include <cstdint>
 #include <optional>
@@ -13,7 +14,8 @@ namespace lectern::frontend {
 // A new id: 12 hex digits of wall-clock milliseconds, then 12 random ones; so ids sort by creation.
 std::string NewId(const base::Clock& clock);
 
-// The id of "collection/{id}"; nullopt where `name` is not of that form. Ids are 1 to 64 of [0-9a-zA-Z_-].
+// The id of "collection/{id}"; nullopt where `name` is not of that form. Ids are 1 to 64 of
+// [0-9a-zA-Z_-].
 std::optional<std::string> ParseName(std::string_view collection, std::string_view name);
 
 struct TurnName {

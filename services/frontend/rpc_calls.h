@@ -1,6 +1,7 @@
 #pragma once
-// What the adapters share: running a call off the RPC threads, and streaming what a source yields. The only header of this
-// folder that sees gRPC; included by the adapters (*_rpc.cc) and server.cc alone.
+// What the adapters share: running a call off the RPC threads, and streaming what a source yields.
+// The only header of this folder that sees gRPC; included by the adapters (*_rpc.cc) and server.cc
+// alone.
 
 #include <grpcpp/grpcpp.h>
 
@@ -23,8 +24,8 @@ namespace lectern::frontend {
 
 // Outlives every call.
 struct RpcContext {
-  TaskPool& pool;     // short calls: a write to the disk, a prompt
-  TaskPool& ingest;   // extraction of documents
+  TaskPool& pool;    // short calls: a write to the disk, a prompt
+  TaskPool& ingest;  // extraction of documents
   base::Metrics& metrics;
   const base::Clock& clock;
   std::atomic<int64_t> watchers{0};
@@ -48,8 +49,8 @@ inline grpc::ServerUnaryReactor* RunUnary(RpcContext& rpc, grpc::CallbackServerC
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const bool posted = rpc.pool.TryPost([&rpc, context, reactor, method, work = std::move(work)] {
     // Nobody waits for a call whose deadline has passed.
-    const absl::Status status = context->IsCancelled() ? absl::CancelledError("the caller has gone")
-                                                       : work();
+    const absl::Status status =
+        context->IsCancelled() ? absl::CancelledError("the caller has gone") : work();
     reactor->Finish(EndCall(rpc, method, status));
   });
   if (!posted) reactor->Finish(EndCall(rpc, method, ServerBusy(rpc, "rpc_queue")));
@@ -74,8 +75,8 @@ class MessageSource {
  public:
   enum class Next { kMessage, kWait, kEnd };
   virtual ~MessageSource() = default;
-  // kMessage: `message` is filled. kEnd: `status` is. kWait: `wake` is called once, from any thread, when
-  // it is worth pulling again. Must not block for long.
+  // kMessage: `message` is filled. kEnd: `status` is. kWait: `wake` is called once, from any
+  // thread, when it is worth pulling again. Must not block for long.
   virtual Next Pull(Message& message, absl::Status& status, const std::function<void()>& wake) = 0;
   // The client went away, or its deadline passed.
   virtual void OnGone(bool /*deadline_passed*/) {}
@@ -138,8 +139,8 @@ class SourceReactor final : public grpc::ServerWriteReactor<Message> {
         source_(std::move(source)),
         handle_(std::move(handle)) {}
 
-  // A client ends its call at its own deadline; the server's copy of it is later, by the way of the call and by the
-  // rounding of grpc-timeout (two or three digits).
+  // A client ends its call at its own deadline; the server's copy of it is later, by the way of the
+  // call and by the rounding of grpc-timeout (two or three digits).
   bool DeadlinePassed() const {
     const auto now = std::chrono::system_clock::now();
     const auto left = std::chrono::duration<double>(context_->deadline() - now);

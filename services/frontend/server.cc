@@ -1,4 +1,5 @@
-// The sockets: gRPC with its limits, health, reflection, and the metrics port around a ServerRuntime.
+// The sockets: gRPC with its limits, health, reflection, and the metrics port around a
+// ServerRuntime.
 #include "services/frontend/server.h"
 
 #include <google/protobuf/stubs/logging.h>
@@ -90,13 +91,12 @@ class GrpcServer final : public Server {
     RETURN_IF_ERROR(Listen(options));
     ForwardHealth();
     if (!options.metrics_address.empty()) {
-      ASSIGN_OR_RETURN(metrics_, common::MetricsEndpoint::Start(
-                                     {.address = options.metrics_address,
-                                      .metrics = &runtime_->metrics(),
-                                      .health = &runtime_->health(),
-                                      .before_scrape = [this] {
-                                        runtime_->statistics().RefreshGauges();
-                                      }}));
+      ASSIGN_OR_RETURN(metrics_,
+                       common::MetricsEndpoint::Start(
+                           {.address = options.metrics_address,
+                            .metrics = &runtime_->metrics(),
+                            .health = &runtime_->health(),
+                            .before_scrape = [this] { runtime_->statistics().RefreshGauges(); }}));
     }
     return runtime_->lock().PublishAddress(address_);
   }
@@ -174,7 +174,7 @@ class GrpcServer final : public Server {
   std::unique_ptr<common::MetricsEndpoint> metrics_;
   std::string address_;
   std::map<std::string, bool> serving_;  // guarded by the health state's lock
-  std::mutex shutdown_mutex_;  // held until everything has ended
+  std::mutex shutdown_mutex_;            // held until everything has ended
   std::condition_variable end_;
   bool ended_ = false;
 };
@@ -187,8 +187,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     RETURN_IF_ERROR(CheckListenAddress(options.listen_address, options.tls_certificate_file,
                                        options.tls_key_file));
   }
-  // These are settings of the process, read by every builder after them. Protobuf would print a line for each malformed
-  // request, which whoever sends them could fill a disk with; the caller gets the error.
+  // These are settings of the process, read by every builder after them. Protobuf would print a
+  // line for each malformed request, which whoever sends them could fill a disk with; the caller
+  // gets the error.
   google::protobuf::SetLogHandler(nullptr);
   grpc::EnableDefaultHealthCheckService(true);
   if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();

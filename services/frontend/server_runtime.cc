@@ -24,9 +24,12 @@ constexpr int kSweepEvery = 3600;  // watch intervals
 
 std::string_view ModelTypeName(config::ModelType type) {
   switch (type) {
-    case config::ModelType::kGlmMoeDsa: return "glm_moe_dsa";
-    case config::ModelType::kDeepseekV32: return "deepseek_v32";
-    case config::ModelType::kGlm4MoeLite: return "glm4_moe_lite";
+    case config::ModelType::kGlmMoeDsa:
+      return "glm_moe_dsa";
+    case config::ModelType::kDeepseekV32:
+      return "deepseek_v32";
+    case config::ModelType::kGlm4MoeLite:
+      return "glm4_moe_lite";
   }
   return "";
 }
@@ -43,7 +46,8 @@ absl::StatusOr<std::unique_ptr<ServerRuntime>> ServerRuntime::Start(const Server
 }
 
 absl::Status ServerRuntime::OpenState() {
-  if (options_.data_directory.empty()) return absl::InvalidArgumentError("no data directory is given");
+  if (options_.data_directory.empty())
+    return absl::InvalidArgumentError("no data directory is given");
   ASSIGN_OR_RETURN(lock_, DataDirectoryLock::Acquire(options_.data_directory));
   ASSIGN_OR_RETURN(state_, state::OpenRocksDbStateStore(options_.data_directory + "/state"));
   ASSIGN_OR_RETURN(store_, documents::DocumentStore::Create(*state_, clock_, {}));
@@ -64,18 +68,18 @@ absl::Status ServerRuntime::StartEngine() {
   const EngineInfo info = engine->info();
   // A prompt may hold any token of the tokenizer; the model must know them all.
   if (tokenizer_->vocab_size() > info.vocab_size) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(model, ": the tokenizer has ", tokenizer_->vocab_size(),
-                     " tokens, the model only ", info.vocab_size));
+    return absl::FailedPreconditionError(absl::StrCat(model, ": the tokenizer has ",
+                                                      tokenizer_->vocab_size(),
+                                                      " tokens, the model only ", info.vocab_size));
   }
   worker_ = worker::MakeInProcessWorker(std::move(engine));
   const int64_t reliable = chat.card().reliable_context.value_or(0);
-  prompts_ = std::make_unique<PromptBuilder>(
-      *tokenizer_, std::move(chat), *store_,
-      PromptLimits{info.max_context, reliable, info.eos_token_ids});
+  prompts_ =
+      std::make_unique<PromptBuilder>(*tokenizer_, std::move(chat), *store_,
+                                      PromptLimits{info.max_context, reliable, info.eos_token_ids});
   base::Log(base::LogLevel::kInfo, "server",
-            absl::StrCat("model ", info.model_name, ", pattern ", info.pattern, ", ", info.device, ", ",
-                         info.numerics_id, ", context ", info.max_context));
+            absl::StrCat("model ", info.model_name, ", pattern ", info.pattern, ", ", info.device,
+                         ", ", info.numerics_id, ", context ", info.max_context));
   return absl::OkStatus();
 }
 
@@ -90,18 +94,17 @@ absl::Status ServerRuntime::StartRunners() {
     answers_ = std::make_unique<AnswerContext>(
         AnswerContext{*worker_, *prompts_, *answering_, metrics_, clock_});
   }
-  catalog_ = std::make_unique<DocumentCatalog>(*store_, *state_, *requests_, prompts_.get(), metrics_,
-                                               clock_);
-  const ServiceContext context{*state_, *events_,  *requests_, *store_,
-                               *answering_, metrics_, clock_,   answers_.get()};
+  catalog_ = std::make_unique<DocumentCatalog>(*store_, *state_, *requests_, prompts_.get(),
+                                               metrics_, clock_);
+  const ServiceContext context{*state_,     *events_, *requests_, *store_,
+                               *answering_, metrics_, clock_,     answers_.get()};
   JobRunnerOptions jobs;
   jobs.running_max = std::max(1, options_.jobs_running_max);
   jobs_ = std::make_unique<JobRunner>(context, jobs);
   sessions_ = std::make_unique<SessionRunner>(context, SessionRunnerOptions{});
-  statistics_ = std::make_unique<Statistics>(
-      Statistics::Parts{*catalog_, *jobs_, *sessions_, worker_.get(),
-                        prompts_ ? prompts_->reach() : 0, options_.engine.disk_tier_bytes, metrics_,
-                        clock_});
+  statistics_ = std::make_unique<Statistics>(Statistics::Parts{
+      *catalog_, *jobs_, *sessions_, worker_.get(), prompts_ ? prompts_->reach() : 0,
+      options_.engine.disk_tier_bytes, metrics_, clock_});
   RETURN_IF_ERROR(jobs_->Resume());
   RETURN_IF_ERROR(sessions_->Resume());
   health_.Set("lectern.v1.Documents", true);
@@ -147,7 +150,8 @@ void ServerRuntime::Stop() {
   calls_.reset();
   if (worker_) {
     const absl::Status flushed = worker_->FlushTiers();
-    if (!flushed.ok()) base::Log(base::LogLevel::kWarning, "server", base::ToStd(flushed.message()));
+    if (!flushed.ok())
+      base::Log(base::LogLevel::kWarning, "server", base::ToStd(flushed.message()));
   }
   // The engine's last callbacks still enqueue: its end comes before the pool's.
   worker_.reset();

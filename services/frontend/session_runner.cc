@@ -1,7 +1,5 @@
 #include "services/frontend/session_runner.h"
 
-#include <google/protobuf/empty.pb.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -20,27 +18,19 @@ namespace {
 
 constexpr auto kCancelWait = std::chrono::seconds(5);
 
-absl::StatusOr<std::string> SessionId(std::string_view field, std::string_view name) {
-  const auto id = ParseName("sessions", name);
-  if (!id) return common::InvalidField(field, "must be sessions/{id}");
-  return *id;
-}
-
 bool Ended(const v1::Turn& turn) {
   return turn.state() != v1::JOB_STATE_QUEUED && turn.state() != v1::JOB_STATE_RUNNING;
 }
 
 v1::JobState StateOf(const v1::Answer& answer) {
   switch (answer.finish_reason()) {
-    case v1::FINISH_REASON_CANCELLED: return v1::JOB_STATE_CANCELLED;
-    case v1::FINISH_REASON_ERROR: return v1::JOB_STATE_FAILED;
-    default: return v1::JOB_STATE_SUCCEEDED;
+    case v1::FINISH_REASON_CANCELLED:
+      return v1::JOB_STATE_CANCELLED;
+    case v1::FINISH_REASON_ERROR:
+      return v1::JOB_STATE_FAILED;
+    default:
+      return v1::JOB_STATE_SUCCEEDED;
   }
-}
-
-absl::Status CheckTurns(int32_t turns, int32_t existing) {
-  if (turns >= 0 && turns <= existing) return absl::OkStatus();
-  return common::InvalidField("turns", absl::StrCat("must be from 0 to ", existing));
 }
 
 }  // namespace
@@ -52,41 +42,24 @@ struct SessionRunner::TurnRun {
   v1::Turn turn;  // as stored; guarded by `mutex`
 };
 
-// Marks a session as busy while it lives, or hands the mark over to a running turn.
-class SessionRunner::Busy {
- public:
-  Busy(SessionRunner* runner, std::string id) : runner_(runner), id_(std::move(id)) {}
-  Busy(Busy&& other) noexcept
-      : runner_(std::exchange(other.runner_, nullptr)), id_(std::move(other.id_)) {}
-  ~Busy() {
-    if (runner_ == nullptr) return;
-    const std::lock_guard lock(runner_->mutex_);
-    runner_->busy_.erase(id_);
-  }
-  void HandOver() { runner_ = nullptr; }
-
- private:
-  SessionRunner* runner_;
-  std::string id_;
-};
-
 SessionRunner::SessionRunner(const ServiceContext& context, const SessionRunnerOptions& options)
     : context_(context), options_(options) {}
 
 SessionRunner::~SessionRunner() { Stop(); }
 
-// A client that has seen the end of a turn may go on at once: the end is visible a moment before the turn is cleared
-// away here, and that moment is waited for.
+// A client that has seen the end of a turn may go on at once: the end is visible a moment before
+// the turn is cleared away here, and that moment is waited for.
 absl::StatusOr<SessionRunner::Busy> SessionRunner::Reserve(const std::string& id) {
   std::unique_lock lock(mutex_);
   const std::string prefix = absl::StrCat("sessions/", id, "/turns/");
   const auto ending = [&] {
     const auto turn = running_.lower_bound(prefix);
-    return turn != running_.end() && turn->first.starts_with(prefix) && turn->second->stream->ended();
+    return turn != running_.end() && turn->first.starts_with(prefix) &&
+           turn->second->stream->ended();
   };
   freed_.wait_for(lock, kCancelWait, [&] { return stopped_ || !busy_.contains(id) || !ending(); });
   if (stopped_) return absl::UnavailableError("the server is shutting down");
-  if (!busy_.emplace(id, 0).second) {
+  if (!busy_.insert(id).second) {
     return common::MakeError(absl::StatusCode::kAborted, "TURN_RUNNING",
                              absl::StrCat("a turn of sessions/", id, " is running"),
                              {{"session", "sessions/" + id}});
@@ -126,7 +99,8 @@ absl::Status SessionRunner::ResumeTurn(const std::string& name) {
   if (Ended(turn)) return absl::OkStatus();
   ASSIGN_OR_RETURN(Busy busy, Reserve(parsed->session_id));
   ASSIGN_OR_RETURN(const v1::Session session, Load(parsed->session_id));
-  ASSIGN_OR_RETURN(PromptRequest prompt, MakePrompt(session, parsed->session_id, parsed->number - 1));
+  ASSIGN_OR_RETURN(PromptRequest prompt,
+                   MakePrompt(session, parsed->session_id, parsed->number - 1));
   prompt.turns.push_back({.user = turn.message(), .assistant = std::nullopt, .assistant_ids = {}});
   prompt.max_new_tokens = turn.options().sampling().max_new_tokens();
   if (parsed->number == 1) prompt.whole = turn.options().whole();
@@ -157,7 +131,8 @@ absl::StatusOr<v1::Turn> SessionRunner::LoadTurn(const std::string& session_id,
   if (absl::IsNotFound(bytes.status())) return common::ResourceNotFound(name);
   if (!bytes.ok()) return bytes.status();
   v1::Turn turn;
-  if (!turn.ParseFromString(*bytes)) return absl::DataLossError(absl::StrCat("damaged record of ", name));
+  if (!turn.ParseFromString(*bytes))
+    return absl::DataLossError(absl::StrCat("damaged record of ", name));
   return turn;
 }
 
@@ -189,7 +164,7 @@ absl::StatusOr<v1::Session> SessionRunner::Create(const v1::CreateSessionRequest
 }
 
 absl::StatusOr<v1::Session> SessionRunner::Get(const std::string& name) const {
-  ASSIGN_OR_RETURN(const std::string id, SessionId("name", name));
+  ASSIGN_OR_RETURN(const std::string id, RequireSessionId("name", name));
   return Load(id);
 }
 
@@ -207,8 +182,9 @@ absl::StatusOr<v1::ListSessionsResponse> SessionRunner::List(
   return response;
 }
 
-absl::StatusOr<v1::ListTurnsResponse> SessionRunner::ListTurns(const v1::ListTurnsRequest& request) {
-  ASSIGN_OR_RETURN(const std::string id, SessionId("session", request.session()));
+absl::StatusOr<v1::ListTurnsResponse> SessionRunner::ListTurns(
+    const v1::ListTurnsRequest& request) {
+  ASSIGN_OR_RETURN(const std::string id, RequireSessionId("session", request.session()));
   RETURN_IF_ERROR(Load(id).status());
   v1::ListTurnsResponse response;
   ASSIGN_OR_RETURN(
@@ -229,7 +205,8 @@ absl::StatusOr<v1::ListTurnsResponse> SessionRunner::ListTurns(const v1::ListTur
 
 // Documents and the first `turns` turns, as tokens where they were generated.
 absl::StatusOr<PromptRequest> SessionRunner::MakePrompt(const v1::Session& session,
-                                                        const std::string& id, int32_t turns) const {
+                                                        const std::string& id,
+                                                        int32_t turns) const {
   PromptRequest prompt;
   prompt.documents.assign(session.documents().begin(), session.documents().end());
   for (int32_t number = 1; number <= turns; ++number) {
@@ -258,12 +235,14 @@ absl::StatusOr<std::string> SessionRunner::StartTurn(const v1::ConverseRequest& 
     const std::lock_guard lock(mutex_);
     if (running_.size() >= options_.turns_running_max) {
       context_.metrics.Add("lectern_admission_rejections_total", 1, {{"reason", "turns_running"}});
-      return common::Overloaded("TOO_MANY_TURNS", "too many turns are running", std::chrono::seconds(1),
+      return common::Overloaded("TOO_MANY_TURNS", "too many turns are running",
+                                std::chrono::seconds(1),
                                 {{"running", absl::StrCat(running_.size())}});
     }
   }
   ASSIGN_OR_RETURN(PromptRequest prompt, MakePrompt(session, id, session.turns()));
-  prompt.turns.push_back({.user = request.message(), .assistant = std::nullopt, .assistant_ids = {}});
+  prompt.turns.push_back(
+      {.user = request.message(), .assistant = std::nullopt, .assistant_ids = {}});
   prompt.max_new_tokens = request.options().sampling().max_new_tokens();
   if (session.turns() == 0) prompt.whole = request.options().whole();
   ASSIGN_OR_RETURN(BuiltPrompt built, context_.answers->prompts.Build(prompt));
@@ -282,23 +261,24 @@ absl::StatusOr<std::string> SessionRunner::StartTurn(const v1::ConverseRequest& 
   ASSIGN_OR_RETURN(auto stream, context_.events.Open(turn.name()));
   RETURN_IF_ERROR(context_.state.Write(mutations, state::Durability::kSynced));
   busy.HandOver();
-  Launch(std::move(turn), std::move(prompt), std::make_shared<const BuiltPrompt>(std::move(built)), {},
-         std::move(stream), accepted);
+  Launch(std::move(turn), std::move(prompt), std::make_shared<const BuiltPrompt>(std::move(built)),
+         {}, std::move(stream), accepted);
   return reply;
 }
 
 absl::StatusOr<SessionRunner::Conversation> SessionRunner::Converse(
     const v1::ConverseRequest& request, std::chrono::nanoseconds accepted) {
   RETURN_IF_ERROR(CheckConverse(request));
-  ASSIGN_OR_RETURN(const std::string id, SessionId("session", request.session()));
+  ASSIGN_OR_RETURN(const std::string id, RequireSessionId("session", request.session()));
   const auto start = [&](const RequestLog::Remember& remember) {
     return StartTurn(request, id, accepted, remember);
   };
-  ASSIGN_OR_RETURN(const std::string reply,
-                   context_.requests.Once("Converse", request.request_id(),
-                                          request.SerializeAsString(), start));
+  ASSIGN_OR_RETURN(
+      const std::string reply,
+      context_.requests.Once("Converse", request.request_id(), request.SerializeAsString(), start));
   Conversation conversation;
-  if (!conversation.turn.ParseFromString(reply)) return absl::DataLossError("stored reply is damaged");
+  if (!conversation.turn.ParseFromString(reply))
+    return absl::DataLossError("stored reply is damaged");
   ASSIGN_OR_RETURN(conversation.events, context_.events.Open(conversation.turn.name()));
   return conversation;
 }
@@ -364,9 +344,9 @@ void SessionRunner::OnTurnEnd(const std::string& name, const absl::Status& statu
     if (stopped_) return;
   }
   if (status.ok()) return;
-  base::Log(base::LogLevel::kWarning, "sessions",
-            absl::StrCat(name, " broke off and will be tried again: ",
-                         base::ToAbsl(status.ToString())));
+  base::Log(
+      base::LogLevel::kWarning, "sessions",
+      absl::StrCat(name, " broke off and will be tried again: ", base::ToAbsl(status.ToString())));
   context_.pool.PostAfter(options_.retry_delay, [this, name] {
     const absl::Status resumed = ResumeTurn(name);
     if (!resumed.ok()) OnRetryFailed(name, resumed);
@@ -408,135 +388,6 @@ absl::StatusOr<v1::Turn> SessionRunner::CancelTurn(const v1::CancelTurnRequest& 
     stream->WaitForEnd(kCancelWait);
   }
   return LoadTurn(name->session_id, name->number);
-}
-
-absl::Status SessionRunner::Delete(const v1::DeleteSessionRequest& request) {
-  common::FieldViolations violations;
-  CheckRequestId(request.request_id(), violations);
-  RETURN_IF_ERROR(violations.ToStatus());
-  return context_.requests
-      .OnceAfter<v1::DeleteSessionRequest, google::protobuf::Empty>(
-          "DeleteSession", request,
-          [&]() -> absl::StatusOr<google::protobuf::Empty> {
-            RETURN_IF_ERROR(DeleteOnce(request));
-            return google::protobuf::Empty();
-          })
-      .status();
-}
-
-absl::Status SessionRunner::DeleteOnce(const v1::DeleteSessionRequest& request) {
-  ASSIGN_OR_RETURN(const std::string id, SessionId("name", request.name()));
-  ASSIGN_OR_RETURN(const v1::Session session, Load(id));
-  if (session.turns() > 0) {
-    v1::CancelTurnRequest cancel;
-    cancel.set_turn(MakeTurnName(id, session.turns()));
-    RETURN_IF_ERROR(CancelTurn(cancel).status());
-  }
-  ASSIGN_OR_RETURN(const Busy busy, Reserve(id));
-  std::vector<state::Mutation> mutations = {{keys::Session(id), std::nullopt}};
-  for (int32_t number = 1; number <= session.turns(); ++number) {
-    RETURN_IF_ERROR(DropTurn(id, number, mutations));
-  }
-  RETURN_IF_ERROR(context_.state.Write(mutations, state::Durability::kSynced));
-  RemoveStreams(id, 1, session.turns());
-  AddToCount(-1);
-  return absl::OkStatus();
-}
-
-absl::Status SessionRunner::CopyTurn(const std::string& from, const std::string& to, int32_t number,
-                                     std::vector<state::Mutation>& mutations) const {
-  ASSIGN_OR_RETURN(v1::Turn turn, LoadTurn(from, number));
-  ASSIGN_OR_RETURN(const auto events, context_.events.ReadAll(turn.name()));
-  turn.set_name(MakeTurnName(to, number));
-  mutations.push_back({keys::Turn(to, number), turn.SerializeAsString()});
-  for (const v1::AnswerEvent& event : events) {
-    mutations.push_back(EventLog::Stored(turn.name(), event));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SessionRunner::DropTurn(const std::string& id, int32_t number,
-                                     std::vector<state::Mutation>& mutations) const {
-  const std::string name = MakeTurnName(id, number);
-  ASSIGN_OR_RETURN(auto deletions, context_.events.Deletions(name));
-  for (state::Mutation& deletion : deletions) mutations.push_back(std::move(deletion));
-  mutations.push_back({keys::Turn(id, number), std::nullopt});
-  mutations.push_back({keys::LiveTurn(name), std::nullopt});
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::string> SessionRunner::ForkOnce(const v1::ForkSessionRequest& request,
-                                                    const RequestLog::Remember& remember) {
-  ASSIGN_OR_RETURN(const std::string id, SessionId("session", request.session()));
-  ASSIGN_OR_RETURN(v1::Session session, Load(id));
-  ASSIGN_OR_RETURN(const Busy busy, Reserve(id));
-  RETURN_IF_ERROR(CheckTurns(request.turns(), session.turns()));
-  const std::string fork_id = NewId(context_.clock);
-  if (request.turns() > 0) session.set_turns(request.turns());
-  session.set_name("sessions/" + fork_id);
-  *session.mutable_create_time() = WallTimestamp(context_.clock);
-  std::string reply = session.SerializeAsString();
-  std::vector<state::Mutation> mutations = {{keys::Session(fork_id), reply}};
-  for (int32_t number = 1; number <= session.turns(); ++number) {
-    RETURN_IF_ERROR(CopyTurn(id, fork_id, number, mutations));
-  }
-  remember(reply, mutations);
-  RETURN_IF_ERROR(context_.state.Write(mutations, state::Durability::kSynced));
-  AddToCount(1);
-  return reply;
-}
-
-absl::StatusOr<std::string> SessionRunner::RewindOnce(const v1::RewindSessionRequest& request,
-                                                      const RequestLog::Remember& remember) {
-  ASSIGN_OR_RETURN(const std::string id, SessionId("session", request.session()));
-  ASSIGN_OR_RETURN(v1::Session session, Load(id));
-  ASSIGN_OR_RETURN(const Busy busy, Reserve(id));
-  RETURN_IF_ERROR(CheckTurns(request.turns(), session.turns()));
-  std::vector<state::Mutation> mutations;
-  for (int32_t number = request.turns() + 1; number <= session.turns(); ++number) {
-    RETURN_IF_ERROR(DropTurn(id, number, mutations));
-  }
-  const int32_t last = session.turns();
-  session.set_turns(request.turns());
-  std::string reply = session.SerializeAsString();
-  mutations.push_back({keys::Session(id), reply});
-  remember(reply, mutations);
-  RETURN_IF_ERROR(context_.state.Write(mutations, state::Durability::kSynced));
-  RemoveStreams(id, request.turns() + 1, last);
-  return reply;
-}
-
-void SessionRunner::RemoveStreams(const std::string& id, int32_t first, int32_t last) {
-  for (int32_t number = first; number <= last; ++number) {
-    const std::string name = MakeTurnName(id, number);
-    context_.events.Remove(name, common::ResourceNotFound(name));
-  }
-}
-
-absl::StatusOr<v1::Session> SessionRunner::Fork(const v1::ForkSessionRequest& request) {
-  common::FieldViolations violations;
-  CheckRequestId(request.request_id(), violations);
-  RETURN_IF_ERROR(violations.ToStatus());
-  ASSIGN_OR_RETURN(
-      const std::string reply,
-      context_.requests.Once("ForkSession", request.request_id(), request.SerializeAsString(),
-                             [&](const RequestLog::Remember& r) { return ForkOnce(request, r); }));
-  v1::Session session;
-  if (!session.ParseFromString(reply)) return absl::DataLossError("stored reply is damaged");
-  return session;
-}
-
-absl::StatusOr<v1::Session> SessionRunner::Rewind(const v1::RewindSessionRequest& request) {
-  common::FieldViolations violations;
-  CheckRequestId(request.request_id(), violations);
-  RETURN_IF_ERROR(violations.ToStatus());
-  ASSIGN_OR_RETURN(
-      const std::string reply,
-      context_.requests.Once("RewindSession", request.request_id(), request.SerializeAsString(),
-                             [&](const RequestLog::Remember& r) { return RewindOnce(request, r); }));
-  v1::Session session;
-  if (!session.ParseFromString(reply)) return absl::DataLossError("stored reply is damaged");
-  return session;
 }
 
 void SessionRunner::AddToCount(int64_t change) {

@@ -1,6 +1,7 @@
 #pragma once
-// Sessions and their turns. The prompt of a turn extends the prompt and the raw answer of the turn before, token for
-// token, so that its pages are found again. A turn is durable before its first event and is gone on with after a restart.
+// Sessions and their turns. The prompt of a turn extends the prompt and the raw answer of the turn
+// before, token for token, so that its pages are found again. A turn is durable before its first
+// event and is gone on with after a restart.
 
 #include <chrono>
 #include <condition_variable>
@@ -8,7 +9,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -55,8 +58,25 @@ class SessionRunner {
   void Stop();
 
  private:
-  class Busy;
   struct TurnRun;
+
+  // Marks a session as busy while it lives, or hands the mark over to a running turn.
+  class Busy {
+   public:
+    Busy(SessionRunner* runner, std::string id) : runner_(runner), id_(std::move(id)) {}
+    Busy(Busy&& other) noexcept
+        : runner_(std::exchange(other.runner_, nullptr)), id_(std::move(other.id_)) {}
+    ~Busy() {
+      if (runner_ == nullptr) return;
+      const std::lock_guard lock(runner_->mutex_);
+      runner_->busy_.erase(id_);
+    }
+    void HandOver() { runner_ = nullptr; }
+
+   private:
+    SessionRunner* runner_;
+    std::string id_;
+  };
 
   absl::Status DeleteOnce(const v1::DeleteSessionRequest& request);
   absl::StatusOr<v1::Session> Load(const std::string& id) const;
@@ -78,7 +98,8 @@ class SessionRunner {
   void Launch(v1::Turn turn, PromptRequest prompt, std::shared_ptr<const BuiltPrompt> built,
               StoredAnswer stored, std::shared_ptr<EventStream> stream,
               std::chrono::nanoseconds accepted);
-  absl::Status StoreEvents(const std::shared_ptr<TurnRun>& run, std::vector<v1::AnswerEvent> events);
+  absl::Status StoreEvents(const std::shared_ptr<TurnRun>& run,
+                           std::vector<v1::AnswerEvent> events);
   void OnTurnEnd(const std::string& name, const absl::Status& status);
   absl::Status ResumeTurn(const std::string& name);
   void OnRetryFailed(const std::string& name, const absl::Status& status);
@@ -91,7 +112,7 @@ class SessionRunner {
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<TurnRun>> running_;  // by turn name
   std::condition_variable freed_;
-  std::map<std::string, int> busy_;                          // session ids with a turn or a change under way
+  std::set<std::string> busy_;  // session ids with a turn or a change under way
   int64_t count_ = 0;
   bool stopped_ = false;
 };

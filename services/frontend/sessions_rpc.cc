@@ -63,13 +63,15 @@ class SessionsService final : public v1::Sessions::CallbackService {
       if (!stream.ok()) return stream.status();
       return Source::Opened{*std::move(stream), request.after_seq(), std::nullopt};
     };
-    const auto fill = [](const v1::AnswerEvent& event, v1::AnswerEvent& message) { message = event; };
+    const auto fill = [](const v1::AnswerEvent& event, v1::AnswerEvent& message) {
+      message = event;
+    };
     return SourceReactor<v1::AnswerEvent>::Start(
         rpc_, context, "WatchTurn", std::make_unique<Source>(rpc_, Source::Hooks{open, fill, {}}));
   }
 
-  // A client that goes away leaves the turn running, to be found through WatchTurn; a deadline that passes ends it:
-  // the client said that it will not want the answer then.
+  // A client that goes away leaves the turn running, to be found through WatchTurn; a deadline that
+  // passes ends it: the client said that it will not want the answer then.
   grpc::ServerWriteReactor<v1::ConverseResponse>* Converse(
       Context* context, const v1::ConverseRequest* request) override {
     using Source = EventSource<v1::ConverseResponse>;

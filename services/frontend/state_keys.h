@@ -1,6 +1,6 @@
 #pragma once
-// Keys of the front end's durable state. Format and versions: state_format.md. Documents keep keys of their own
-// (services/documents); "f/" keeps the two apart.
+// Keys of the front end's durable state. Format and versions: state_format.md. Documents keep keys
+// of their own (services/documents); "f/" keeps the two apart.
 
 #include <cstdint>
 #include <cstdio>
@@ -15,12 +15,18 @@ inline std::string Hex16(int64_t number) {
   return text;
 }
 
-inline std::string EventPrefix(std::string_view stream) { return "f/event/" + std::string(stream) + "#"; }
-inline std::string Event(std::string_view stream, int64_t seq) { return EventPrefix(stream) + Hex16(seq); }
+inline std::string EventPrefix(std::string_view stream) {
+  return "f/event/" + std::string(stream) + "#";
+}
+inline std::string Event(std::string_view stream, int64_t seq) {
+  return EventPrefix(stream) + Hex16(seq);
+}
 
 inline const std::string kJobs = "f/job/";
 inline std::string Job(std::string_view id) { return kJobs + std::string(id); }
-inline std::string AnswerPrefix(std::string_view job_id) { return "f/answer/" + std::string(job_id) + "#"; }
+inline std::string AnswerPrefix(std::string_view job_id) {
+  return "f/answer/" + std::string(job_id) + "#";
+}
 inline std::string Answer(std::string_view job_id, int question) {
   return AnswerPrefix(job_id) + Hex16(question);
 }

@@ -63,7 +63,8 @@ v1::CacheStatsResponse Statistics::Cache() const {
   disk->set_bytes(engine.disk_bytes);
   disk->set_capacity_bytes(parts_.disk_capacity_bytes);
   response.set_integrity_failures(engine.integrity_failures);
-  for (const auto& [reason, count] : engine.miss_reasons) (*response.mutable_miss_reasons())[reason] = count;
+  for (const auto& [reason, count] : engine.miss_reasons)
+    (*response.mutable_miss_reasons())[reason] = count;
   response.set_page_tokens(kPageTokens);
   response.set_page_bytes(page_bytes);
   return response;

@@ -1,6 +1,6 @@
 #pragma once
-// A few threads that run tasks in order of arrival. RPC threads only enqueue here; everything that touches the disk, the
-// tokenizer or a child process happens on a pool.
+// A few threads that run tasks in order of arrival. RPC threads only enqueue here; everything that
+// touches the disk, the tokenizer or a child process happens on a pool.
 
 #include <chrono>
 #include <condition_variable>

@@ -57,7 +57,8 @@ void WarmRun::OnFinished(const Finished& finished) {
     News last;
     last.last = true;
     if (finished.reason == FinishReason::kError) last.status = finished.status;
-    if (finished.reason == FinishReason::kCancelled) last.status = absl::CancelledError("cancelled");
+    if (finished.reason == FinishReason::kCancelled)
+      last.status = absl::CancelledError("cancelled");
     last.progress.set_prompt_tokens_done(total_);
     last.progress.set_prompt_tokens_total(total_);
     v1::Usage& usage = *last.progress.mutable_usage();

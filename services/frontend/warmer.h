@@ -14,11 +14,13 @@
 
 namespace lectern::frontend {
 
-// Thread safe. One request of the engine for one token, which is dropped: its pages are what counts.
+// Thread safe. One request of the engine for one token, which is dropped: its pages are what
+// counts.
 class WarmRun : public std::enable_shared_from_this<WarmRun> {
  public:
-  // Builds the prompt on the caller's thread and submits it. Errors as PromptBuilder::BuildWhole and Engine::Submit.
-  // `changed` is called when there is news, on the engine's thread: must not block.
+  // Builds the prompt on the caller's thread and submits it. Errors as PromptBuilder::BuildWhole
+  // and Engine::Submit. `changed` is called when there is news, on the engine's thread: must not
+  // block.
   static absl::StatusOr<std::shared_ptr<WarmRun>> Start(const AnswerContext& context,
                                                         const std::vector<std::string>& documents,
                                                         std::function<void()> changed);

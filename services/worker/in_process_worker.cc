@@ -6,8 +6,8 @@
 namespace lectern::worker {
 namespace {
 
-// Nothing is added: Engine already promises what Worker promises. The class is the seam where a worker over gRPC
-// takes the engine's place.
+// Nothing is added: Engine already promises what Worker promises. The class is the seam where a
+// worker over gRPC takes the engine's place.
 class InProcessWorker final : public Worker {
  public:
   explicit InProcessWorker(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
@@ -24,7 +24,9 @@ class InProcessWorker final : public Worker {
   absl::Status FlushTiers() override { return engine_->FlushTiers(); }
   int64_t DropMemoryCache() override { return engine_->DropMemoryCache(); }
   absl::StatusOr<int64_t> DropDiskCache() override { return engine_->DropDiskCache(); }
-  absl::StatusOr<CacheVerifyReport> VerifyDiskCache() override { return engine_->VerifyDiskCache(); }
+  absl::StatusOr<CacheVerifyReport> VerifyDiskCache() override {
+    return engine_->VerifyDiskCache();
+  }
 
  private:
   std::unique_ptr<Engine> engine_;

@@ -22,12 +22,19 @@ std::string ByteTokenizerJson() {
   int id = 257;
   for (const char* content :
        {"[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|endoftext|>"}) {
-    added.push_back({{"id", id++}, {"content", content}, {"single_word", false}, {"lstrip", false},
-                     {"rstrip", false}, {"normalized", false}, {"special", true}});
+    added.push_back({{"id", id++},
+                     {"content", content},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
   }
   LECTERN_CHECK(id == kByteVocabulary);
-  const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false},
-                           {"trim_offsets", false}, {"use_regex", false}};
+  const json byte_level = {{"type", "ByteLevel"},
+                           {"add_prefix_space", false},
+                           {"trim_offsets", false},
+                           {"use_regex", false}};
   return json{{"version", "1.0"},
               {"added_tokens", added},
               {"normalizer", nullptr},
@@ -35,10 +42,16 @@ std::string ByteTokenizerJson() {
               {"post_processor", nullptr},
               {"decoder", byte_level},
               {"model",
-               {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr},
-                {"continuing_subword_prefix", nullptr}, {"end_of_word_suffix", nullptr},
-                {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false},
-                {"vocab", vocabulary}, {"merges", json::array({json::array({left, right})})}}}}
+               {{"type", "BPE"},
+                {"dropout", nullptr},
+                {"unk_token", nullptr},
+                {"continuing_subword_prefix", nullptr},
+                {"end_of_word_suffix", nullptr},
+                {"fuse_unk", false},
+                {"byte_fallback", false},
+                {"ignore_merges", false},
+                {"vocab", vocabulary},
+                {"merges", json::array({json::array({left, right})})}}}}
       .dump();
 }
 

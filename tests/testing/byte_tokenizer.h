@@ -1,6 +1,6 @@
 #pragma once
-// A tokenizer whose tokens are bytes, with the frame of the default model's prompts: token id = byte, so that tests can
-// write answers as strings.
+// A tokenizer whose tokens are bytes, with the frame of the default model's prompts: token id =
+// byte, so that tests can write answers as strings.
 
 #include <cstdint>
 #include <memory>

@@ -49,7 +49,8 @@ absl::StatusOr<v1::Document> FakeDocuments::Get(const std::string& name) const {
   return (*document)->resource;
 }
 
-absl::StatusOr<v1::ListDocumentsResponse> FakeDocuments::List(const v1::ListDocumentsRequest&) const {
+absl::StatusOr<v1::ListDocumentsResponse> FakeDocuments::List(
+    const v1::ListDocumentsRequest&) const {
   const std::lock_guard lock(mutex_);
   v1::ListDocumentsResponse response;
   for (const auto& [name, document] : documents_) *response.add_documents() = document->resource;

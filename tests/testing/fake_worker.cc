@@ -61,7 +61,8 @@ absl::StatusOr<RequestId> FakeWorker::Submit(Request request, RequestCallbacks c
 
 void FakeWorker::Cancel(RequestId id) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = running_.find(id); found != running_.end()) found->second->cancelled = true;
+  if (const auto found = running_.find(id); found != running_.end())
+    found->second->cancelled = true;
 }
 
 size_t FakeWorker::Step() {

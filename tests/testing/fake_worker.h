@@ -1,5 +1,6 @@
 #pragma once
-// A worker without a model: answers come from a script, one token a step, and every request is remembered.
+// A worker without a model: answers come from a script, one token a step, and every request is
+// remembered.
 
 #include <condition_variable>
 #include <cstdint>
@@ -14,8 +15,8 @@
 
 namespace lectern::testing {
 
-// Thread safe. Like the engine: the token at an index depends on the prompt and the index alone, callbacks come from
-// one thread, Cancel takes effect at the next step.
+// Thread safe. Like the engine: the token at an index depends on the prompt and the index alone,
+// callbacks come from one thread, Cancel takes effect at the next step.
 class FakeWorker final : public worker::Worker {
  public:
   // The whole answer to a prompt; after it the request stops.
@@ -37,7 +38,9 @@ class FakeWorker final : public worker::Worker {
   absl::Status FlushTiers() override { return absl::OkStatus(); }
   int64_t DropMemoryCache() override { return 3; }
   absl::StatusOr<int64_t> DropDiskCache() override { return 5; }
-  absl::StatusOr<CacheVerifyReport> VerifyDiskCache() override { return CacheVerifyReport{7, 0, {}}; }
+  absl::StatusOr<CacheVerifyReport> VerifyDiskCache() override {
+    return CacheVerifyReport{7, 0, {}};
+  }
 
   // Every request that was submitted, in order.
   std::vector<Request> submitted() const;
@@ -62,7 +65,8 @@ class FakeWorker final : public worker::Worker {
 
   const Script script_;
   EngineInfo info_;
-  std::mutex step_mutex_;  // one step at a time; callbacks run under it, as on the engine's one thread
+  std::mutex
+      step_mutex_;  // one step at a time; callbacks run under it, as on the engine's one thread
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<RequestId, std::shared_ptr<Running>> running_;

@@ -11,7 +11,8 @@ TEST(HealthState, ListenersHearWhatIsAndWhatChanges) {
   HealthState health;
   health.Set("lectern.v1.Jobs", true);
   std::map<std::string, std::vector<bool>> heard;
-  health.Listen([&](const std::string& service, bool serving) { heard[service].push_back(serving); });
+  health.Listen(
+      [&](const std::string& service, bool serving) { heard[service].push_back(serving); });
   health.Set("lectern.v1.Jobs", true);  // no change, no news
   health.Set("lectern.v1.Jobs", false);
   EXPECT_EQ(heard["lectern.v1.Jobs"], (std::vector<bool>{true, false}));

@@ -69,7 +69,8 @@ TEST(PrometheusMetrics, EveryDeclaredMetricTakesASampleAndShowsIt) {
   }
 }
 
-// The exporter drops what it does not know, so a name that somebody uses and nobody declared would read as 0.
+// The exporter drops what it does not know, so a name that somebody uses and nobody declared would
+// read as 0.
 TEST(MetricTable, DeclaresEveryNameInTheSources) {
   std::set<std::string> declared;
   for (const MetricSpec& spec : MetricTable()) declared.emplace(spec.name);
@@ -93,10 +94,17 @@ TEST(MetricTable, DeclaresEveryNameInTheSources) {
 
 TEST(PrometheusMetrics, LabelsMakeSeriesAndBucketsAreTheDeclaredOnes) {
   PrometheusMetrics metrics(UnknownMetric::kCheck);
-  metrics.Observe("lectern_time_to_first_token_seconds", 0.003, {{"model", "m"}, {"cache", "disk"}});
+  metrics.Observe("lectern_time_to_first_token_seconds", 0.003,
+                  {{"model", "m"}, {"cache", "disk"}});
   const auto samples = Parse(metrics.Exposition());
-  EXPECT_EQ(samples.at("lectern_time_to_first_token_seconds_bucket{cache=\"disk\",model=\"m\",le=\"0.001\"}"), 0);
-  EXPECT_EQ(samples.at("lectern_time_to_first_token_seconds_bucket{cache=\"disk\",model=\"m\",le=\"0.005\"}"), 1);
+  EXPECT_EQ(
+      samples.at(
+          "lectern_time_to_first_token_seconds_bucket{cache=\"disk\",model=\"m\",le=\"0.001\"}"),
+      0);
+  EXPECT_EQ(
+      samples.at(
+          "lectern_time_to_first_token_seconds_bucket{cache=\"disk\",model=\"m\",le=\"0.005\"}"),
+      1);
 }
 
 TEST(PrometheusMetrics, SeriesAreBounded) {
@@ -127,10 +135,10 @@ TEST(MetricsEndpoint, ServesMetricsAndHealth) {
   PrometheusMetrics metrics(UnknownMetric::kCheck);
   HealthState health;
   int scrapes = 0;
-  auto endpoint = MetricsEndpoint::Start({.address = "127.0.0.1:0",
-                                          .metrics = &metrics,
-                                          .health = &health,
-                                          .before_scrape = [&] { ++scrapes; }});
+  auto endpoint = MetricsEndpoint::Start(
+      {.address = "127.0.0.1:0", .metrics = &metrics, .health = &health, .before_scrape = [&] {
+         ++scrapes;
+       }});
   ASSERT_TRUE(endpoint.ok()) << endpoint.status();
   const std::string address = (*endpoint)->address();
   EXPECT_EQ(address.find("127.0.0.1:"), 0U);

@@ -1,4 +1,5 @@
-// Text, stop strings, logprobs, evidence and metrics of one answer; a full engine queue; a failing engine.
+// Text, stop strings, logprobs, evidence and metrics of one answer; a full engine queue; a failing
+// engine.
 #include "services/frontend/answerer.h"
 
 #include <gtest/gtest.h>
@@ -133,8 +134,9 @@ TEST(Answerer, CountsWhatItDid) {
   Process process(world);
   Ask(process, world, {});
   const std::string metrics = process.metrics.Exposition();
-  for (const char* line : {"lectern_time_to_first_token_seconds_count{cache=\"miss\",model=\"fake\"} 1",
-                           "lectern_request_e2e_seconds_count{model=\"fake\"} 1"}) {
+  for (const char* line :
+       {"lectern_time_to_first_token_seconds_count{cache=\"miss\",model=\"fake\"} 1",
+        "lectern_request_e2e_seconds_count{model=\"fake\"} 1"}) {
     EXPECT_NE(metrics.find(line), std::string::npos) << line;
   }
 }

@@ -39,7 +39,8 @@ TEST_F(EventLogTest, NumbersGoOnAfterReopening) {
   ASSERT_TRUE(stream->Append(Text("c"), state::Durability::kLogged).ok());
   const auto events = *other.ReadAll("jobs/j");
   ASSERT_EQ(events.size(), 3U);
-  for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
+  for (size_t i = 0; i < events.size(); ++i)
+    EXPECT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
 }
 
 TEST_F(EventLogTest, WhatIsNotStoredIsNotSeen) {
@@ -160,8 +161,10 @@ TEST_F(EventLogTest, ADamagedEventIsReportedNotSkipped) {
   ASSERT_TRUE(Open()->Append(Text("b"), state::Durability::kLogged).ok());
   v1::AnswerEvent first;
   first.set_seq(1);
-  ASSERT_TRUE(store_.Write({{EventLog::Stored("jobs/j", first).key, std::nullopt}},
-                           state::Durability::kSynced).ok());
+  ASSERT_TRUE(store_
+                  .Write({{EventLog::Stored("jobs/j", first).key, std::nullopt}},
+                         state::Durability::kSynced)
+                  .ok());
   EXPECT_EQ(log_.Open("jobs/j").status().code(), absl::StatusCode::kDataLoss);
 }
 

@@ -1,4 +1,5 @@
-// Jobs survive a death at any write: what the client has put together is what an undisturbed run says.
+// Jobs survive a death at any write: what the client has put together is what an undisturbed run
+// says.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -88,7 +89,8 @@ TEST(Jobs, ADeathAtAnyWriteLosesAndDoublesNothing) {
     world.state.FailWrites(absl::OkStatus());
     Process process(world);
     for (const auto& event : ReadToEnd(**process.events->Open(name), seen)) events.push_back(event);
-    for (size_t i = 0; i < events.size(); ++i) ASSERT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
+    for (size_t i = 0; i < events.size(); ++i)
+      ASSERT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
     for (int q = 0; q < 3; ++q) {
       const Received received = Receive(events, q);
       ASSERT_EQ(received.text, expected[q].text) << "died at write " << writes;
@@ -123,7 +125,8 @@ TEST(Jobs, AStoreThatRecoversIsTriedAgainWithoutARestart) {
 TEST(Jobs, TheFirstQuestionGoesAloneThenTheOthersTogether) {
   World world;
   Process process(world, {.run_freely = false});
-  const std::string name = MustCreate(process, JobRequest(world, {"a?", "b?", "c?", "d?", "e?", "f?"}));
+  const std::string name =
+      MustCreate(process, JobRequest(world, {"a?", "b?", "c?", "d?", "e?", "f?"}));
   const auto wait_for = [&](size_t submitted) {
     for (int i = 0; i < 5000 && process.worker->submitted().size() < submitted; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));

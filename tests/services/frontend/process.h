@@ -1,5 +1,6 @@
 #pragma once
-// The front end's core over a fake worker: one Process dies like a process, the state store lives on.
+// The front end's core over a fake worker: one Process dies like a process, the state store lives
+// on.
 
 #include <gtest/gtest.h>
 
@@ -39,7 +40,8 @@ inline std::vector<int32_t> QuotingScript(const std::vector<int32_t>& prompt) {
     if (id < 256) question.push_back(static_cast<char>(id));
   }
   std::vector<int32_t> answer = {256};  // ¶
-  for (const int32_t id : testing::Bytes("2 Trams ran until 1957. é" + question)) answer.push_back(id);
+  for (const int32_t id : testing::Bytes("2 Trams ran until 1957. é" + question))
+    answer.push_back(id);
   return answer;
 }
 
@@ -53,7 +55,8 @@ struct ProcessOptions {
 
 class Process {
  public:
-  explicit Process(World& world, ProcessOptions options = {}) : tokenizer_(testing::ByteTokenizer()) {
+  explicit Process(World& world, ProcessOptions options = {})
+      : tokenizer_(testing::ByteTokenizer()) {
     const std::string directory = ::testing::TempDir() + "/process_model";
     std::filesystem::create_directories(directory);
     std::ofstream(directory + "/lectern.json") << testing::ByteModelCard(0);
@@ -66,9 +69,11 @@ class Process {
     pool_ = std::make_unique<TaskPool>(3, 1000);
     events = std::make_unique<EventLog>(world.state, metrics);
     requests = std::make_unique<RequestLog>(world.state, clock);
-    answers_ = std::make_unique<AnswerContext>(AnswerContext{*worker, *prompts, *pool_, metrics, clock});
-    const ServiceContext context{world.state, *events, *requests, world.documents, *pool_, metrics,
-                                 clock, options.has_engine ? answers_.get() : nullptr};
+    answers_ =
+        std::make_unique<AnswerContext>(AnswerContext{*worker, *prompts, *pool_, metrics, clock});
+    const ServiceContext context{
+        world.state, *events, *requests, world.documents,
+        *pool_,      metrics, clock,     options.has_engine ? answers_.get() : nullptr};
     jobs = std::make_unique<JobRunner>(context, options.jobs);
     sessions = std::make_unique<SessionRunner>(context, options.sessions);
     EXPECT_TRUE(jobs->Resume().ok());
@@ -98,7 +103,8 @@ class Process {
   std::unique_ptr<AnswerContext> answers_;
 };
 
-inline v1::CreateJobRequest JobRequest(const World& world, const std::vector<std::string>& questions) {
+inline v1::CreateJobRequest JobRequest(const World& world,
+                                       const std::vector<std::string>& questions) {
   v1::CreateJobRequest request;
   request.add_documents(world.document);
   for (const std::string& text : questions) request.add_questions()->set_text(text);

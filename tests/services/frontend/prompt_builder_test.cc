@@ -1,4 +1,5 @@
-// What is shared between questions stays the same, token for token; what is beyond the model's reach is read in excerpts.
+// What is shared between questions stays the same, token for token; what is beyond the model's
+// reach is read in excerpts.
 #include "services/frontend/prompt_builder.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,8 @@ class PromptBuilderTest : public ::testing::Test {
   PromptBuilderTest() : tokenizer_(testing::ByteTokenizer()) {
     std::vector<std::string> many;
     for (int i = 0; i < 60; ++i) {
-      many.push_back("Paragraph " + std::to_string(i) + " speaks about item" + std::to_string(i * i) + ".");
+      many.push_back("Paragraph " + std::to_string(i) + " speaks about item" +
+                     std::to_string(i * i) + ".");
     }
     short_ = documents_.Put("short", {"One fact.", "Another fact."});
     other_ = documents_.Put("other", {"A third fact."});
@@ -54,7 +56,8 @@ class PromptBuilderTest : public ::testing::Test {
 };
 
 TEST_F(PromptBuilderTest, QuestionsShareTheirDocumentsPart) {
-  PromptBuilder builder = Make({.max_context = 100'000, .reliable_context = 0, .eos_token_ids = {9}});
+  PromptBuilder builder =
+      Make({.max_context = 100'000, .reliable_context = 0, .eos_token_ids = {9}});
   const auto first = builder.Build(Ask({short_}, "what?"));
   const auto second = builder.Build(Ask({short_}, "why?"));
   ASSERT_TRUE(first.ok() && second.ok());
@@ -67,7 +70,8 @@ TEST_F(PromptBuilderTest, QuestionsShareTheirDocumentsPart) {
 }
 
 TEST_F(PromptBuilderTest, ParagraphNumbersRunOnAcrossDocumentsAndTokensMapBack) {
-  PromptBuilder builder = Make({.max_context = 100'000, .reliable_context = 0, .eos_token_ids = {}});
+  PromptBuilder builder =
+      Make({.max_context = 100'000, .reliable_context = 0, .eos_token_ids = {}});
   const auto built = builder.Build(Ask({short_, other_}, "q"));
   ASSERT_TRUE(built.ok());
   const SharedPrompt& shared = *built->shared;
@@ -91,7 +95,8 @@ TEST_F(PromptBuilderTest, ParagraphNumbersRunOnAcrossDocumentsAndTokensMapBack) 
 }
 
 TEST_F(PromptBuilderTest, BeyondTheReliableContextAnExcerptIsRead) {
-  PromptBuilder builder = Make({.max_context = 100'000, .reliable_context = 1000, .eos_token_ids = {}});
+  PromptBuilder builder =
+      Make({.max_context = 100'000, .reliable_context = 1000, .eos_token_ids = {}});
   const auto built = builder.Build(Ask({long_}, "item2500"));
   ASSERT_TRUE(built.ok()) << built.status();
   EXPECT_EQ(built->shared->scope, v1::SCOPE_EXCERPT);
@@ -103,7 +108,8 @@ TEST_F(PromptBuilderTest, BeyondTheReliableContextAnExcerptIsRead) {
 }
 
 TEST_F(PromptBuilderTest, WholeOverridesAndDoesNotLeakToOthers) {
-  PromptBuilder builder = Make({.max_context = 100'000, .reliable_context = 1000, .eos_token_ids = {}});
+  PromptBuilder builder =
+      Make({.max_context = 100'000, .reliable_context = 1000, .eos_token_ids = {}});
   PromptRequest whole = Ask({long_}, "q");
   whole.whole = true;
   const auto forced = builder.Build(whole);
@@ -140,7 +146,8 @@ TEST_F(PromptBuilderTest, AnUnaskedAnswerLengthGivesWayAnAskedOneDoesNot) {
 }
 
 TEST_F(PromptBuilderTest, CountsWhatThePromptLaysOut) {
-  PromptBuilder builder = Make({.max_context = 100'000, .reliable_context = 0, .eos_token_ids = {}});
+  PromptBuilder builder =
+      Make({.max_context = 100'000, .reliable_context = 0, .eos_token_ids = {}});
   const auto shared = builder.BuildWhole({long_});
   ASSERT_TRUE(shared.ok());
   const int64_t counted = *builder.CountTokens(long_);

@@ -30,7 +30,9 @@ TEST(RequestChecks, AGoodJobPasses) { EXPECT_TRUE(CheckCreateJob(GoodJob()).ok()
 
 TEST(RequestChecks, EachBadFieldIsNamed) {
   using Spoil = std::function<void(v1::CreateJobRequest&)>;
-  const auto sampling = [](v1::CreateJobRequest& r) { return r.mutable_options()->mutable_sampling(); };
+  const auto sampling = [](v1::CreateJobRequest& r) {
+    return r.mutable_options()->mutable_sampling();
+  };
   const std::vector<std::pair<std::string, Spoil>> cases = {
       {"request_id", [](auto& r) { r.set_request_id("not a uuid"); }},
       {"documents", [](auto& r) { r.clear_documents(); }},
@@ -39,17 +41,20 @@ TEST(RequestChecks, EachBadFieldIsNamed) {
       {"questions", [](auto& r) { r.clear_questions(); }},
       {"questions[0].text", [](auto& r) { r.mutable_questions(0)->set_text(" \n"); }},
       {"questions[0].text", [](auto& r) { r.mutable_questions(0)->set_text("\xff\xfe"); }},
-      {"questions[0].text", [](auto& r) { r.mutable_questions(0)->set_text(std::string(70'000, 'a')); }},
+      {"questions[0].text",
+       [](auto& r) { r.mutable_questions(0)->set_text(std::string(70'000, 'a')); }},
       {"questions[0].id", [](auto& r) { r.mutable_questions(0)->set_id(std::string(300, 'a')); }},
       {"options.evidence", [](auto& r) { r.mutable_options()->set_evidence(1000); }},
       {"options.sampling.temperature", [&](auto& r) { sampling(r)->set_temperature(-1); }},
-      {"options.sampling.temperature", [&](auto& r) { sampling(r)->set_temperature(std::nan("")); }},
+      {"options.sampling.temperature",
+       [&](auto& r) { sampling(r)->set_temperature(std::nan("")); }},
       {"options.sampling.temperature",
        [&](auto& r) { sampling(r)->set_temperature(std::numeric_limits<double>::infinity()); }},
       {"options.sampling.top_p", [&](auto& r) { sampling(r)->set_top_p(1.5); }},
       {"options.sampling.top_k", [&](auto& r) { sampling(r)->set_top_k(-1); }},
       {"options.sampling.min_p", [&](auto& r) { sampling(r)->set_min_p(1); }},
-      {"options.sampling.repetition_penalty", [&](auto& r) { sampling(r)->set_repetition_penalty(-2); }},
+      {"options.sampling.repetition_penalty",
+       [&](auto& r) { sampling(r)->set_repetition_penalty(-2); }},
       {"options.sampling.max_new_tokens", [&](auto& r) { sampling(r)->set_max_new_tokens(-1); }},
       {"options.sampling.logprobs", [&](auto& r) { sampling(r)->set_logprobs(-1); }},
       {"options.sampling.logprobs", [&](auto& r) { sampling(r)->set_logprobs(21); }},

@@ -18,7 +18,8 @@ class RequestLogTest : public ::testing::Test {
                        const std::string reply = "reply " + std::to_string(++calls_);
                        std::vector<state::Mutation> mutations;
                        remember(reply, mutations);
-                       const absl::Status stored = store_.Write(mutations, state::Durability::kSynced);
+                       const absl::Status stored =
+                           store_.Write(mutations, state::Durability::kSynced);
                        if (!stored.ok()) return stored;
                        return reply;
                      });

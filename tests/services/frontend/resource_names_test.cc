@@ -22,14 +22,14 @@ TEST(ResourceNames, IdsAreDistinctAndSortByCreation) {
 }
 
 TEST(ResourceNames, RefusesWhatIsNotAName) {
-  for (const char* bad : {"", "jobs", "jobs/", "jobs/a/b", "job/a", "jobs/a b", "jobs/..", "jobs/\xff",
-                          "documents/a", "jobs/a#b"}) {
+  for (const char* bad : {"", "jobs", "jobs/", "jobs/a/b", "job/a", "jobs/a b", "jobs/..",
+                          "jobs/\xff", "documents/a", "jobs/a#b"}) {
     EXPECT_FALSE(ParseName("jobs", bad)) << bad;
   }
   EXPECT_FALSE(ParseName("jobs", "jobs/" + std::string(65, 'a')));
-  for (const char* bad : {"sessions/a/turns/0", "sessions/a/turns/", "sessions/a/turns/-1",
-                          "sessions/a/turns/1x", "sessions/a/turns/01", "sessions//turns/1",
-                          "sessions/a/turns/99999999999", "sessions/a"}) {
+  for (const char* bad :
+       {"sessions/a/turns/0", "sessions/a/turns/", "sessions/a/turns/-1", "sessions/a/turns/1x",
+        "sessions/a/turns/01", "sessions//turns/1", "sessions/a/turns/99999999999", "sessions/a"}) {
     EXPECT_FALSE(ParseTurnName(bad)) << bad;
   }
   const auto turn = ParseTurnName(MakeTurnName("s1", 12));

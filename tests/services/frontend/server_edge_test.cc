@@ -150,15 +150,21 @@ TEST_F(EdgeTest, MalformedBytesAreAnErrorAndNoMore) {
     }
     if (i % 3 == 0) bytes.resize(random() % bytes.size());
     std::string reply;
-    const grpc::Status status = CallRaw(client_.channel, "/lectern.v1.Jobs/CreateJob", bytes, &reply);
+    const grpc::Status status =
+        CallRaw(client_.channel, "/lectern.v1.Jobs/CreateJob", bytes, &reply);
     EXPECT_FALSE(status.ok());
   }
   // A length of 2 GiB, and a string that is not UTF-8.
   std::string reply;
   EXPECT_FALSE(CallRaw(client_.channel, "/lectern.v1.Jobs/CreateJob",
-                       std::string("\x0a\xff\xff\xff\xff\x07" "a", 7), &reply).ok());
+                       std::string("\x0a\xff\xff\xff\xff\x07"
+                                   "a",
+                                   7),
+                       &reply)
+                   .ok());
   EXPECT_FALSE(CallRaw(client_.channel, "/lectern.v1.Jobs/GetJob",
-                       std::string("\x0a\x06jobs/\xff", 8), &reply).ok());
+                       std::string("\x0a\x06jobs/\xff", 8), &reply)
+                   .ok());
   EXPECT_FALSE(CallRaw(client_.channel, "/lectern.v1.Jobs/NoSuchMethod", "", &reply).ok());
   EXPECT_EQ(Check(client_.channel, ""), 1);  // it lives
 }
@@ -170,12 +176,13 @@ TEST_F(EdgeTest, MetricsPortShowsWhatHappened) {
   ASSERT_EQ(scrape.code, 200);
   const std::string& body = scrape.body;
   EXPECT_EQ(testing::HttpGet(server_->metrics_address(), "/healthz").code, 200);
-  for (const char* name :
-       {"lectern_time_to_first_token_seconds_bucket{cache=\"miss\"", "lectern_request_e2e_seconds_count",
-        "lectern_prompt_tokens_total{", "lectern_generation_tokens_total{", "lectern_leaked_pages 0",
-        "lectern_requests_total{finish_reason=", "lectern_requests_running 0", "lectern_cache_pages{",
-        "lectern_documents_ingested_total 1", "process_resident_memory_bytes",
-        "lectern_rpcs_total{code=\"OK\",method=\"CreateJob\"} 1"}) {
+  for (const char* name : {"lectern_time_to_first_token_seconds_bucket{cache=\"miss\"",
+                           "lectern_request_e2e_seconds_count", "lectern_prompt_tokens_total{",
+                           "lectern_generation_tokens_total{", "lectern_leaked_pages 0",
+                           "lectern_requests_total{finish_reason=", "lectern_requests_running 0",
+                           "lectern_cache_pages{", "lectern_documents_ingested_total 1",
+                           "process_resident_memory_bytes",
+                           "lectern_rpcs_total{code=\"OK\",method=\"CreateJob\"} 1"}) {
     EXPECT_NE(body.find(name), std::string::npos) << name;
   }
 }
@@ -197,7 +204,8 @@ TEST(Server, OutsideAddressesNeedTls) {
   EXPECT_TRUE(IsLoopback("127.0.0.1:1"));
   EXPECT_TRUE(IsLoopback("127.8.8.8:1"));
   EXPECT_TRUE(IsLoopback("[::1]:1"));
-  for (const char* outside : {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1", "127.0.0.1.evil.org:1"}) {
+  for (const char* outside :
+       {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1", "127.0.0.1.evil.org:1"}) {
     EXPECT_FALSE(IsLoopback(outside)) << outside;
   }
 }
@@ -241,7 +249,8 @@ TEST(Server, ShutdownTurnsHealthAndRefusesWork) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
   v1::Stats stats;
   grpc::ClientContext context;
-  EXPECT_EQ(client.admin->GetStats(&context, {}, &stats).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(client.admin->GetStats(&context, {}, &stats).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
   server.reset();
   std::filesystem::remove_all(directory);
 }

@@ -34,13 +34,15 @@ inline void Silence(const std::string& checkpoint, const std::vector<int>& ids, 
   const auto begin = tensors["lm_head.weight"]["data_offsets"][0].get<uint64_t>();
   const std::string zeros(static_cast<size_t>(hidden_size) * 2, '\0');  // bfloat16
   for (const int id : ids) {
-    file.seekp(static_cast<std::streamoff>(8 + header_size + begin + static_cast<uint64_t>(id) * zeros.size()));
+    file.seekp(static_cast<std::streamoff>(8 + header_size + begin +
+                                           static_cast<uint64_t>(id) * zeros.size()));
     file.write(zeros.data(), static_cast<std::streamsize>(zeros.size()));
   }
   EXPECT_TRUE(file.good());
 }
 
-// A model that speaks bytes without sense and without end; what it says depends on every token of its prompt.
+// A model that speaks bytes without sense and without end; what it says depends on every token of
+// its prompt.
 inline std::string ModelDirectory() {
   static const std::string directory = [] {
     const std::string path = ::testing::TempDir() + "/server_model." + std::to_string(getpid());
@@ -78,7 +80,8 @@ inline std::string SampleText(int paragraphs) {
   std::string text;
   for (int i = 0; i < paragraphs; ++i) {
     text += "Section " + std::to_string(i) + " of the report says that the toll was " +
-            std::to_string(i * 37 % 101) + " crowns in the year " + std::to_string(1900 + i) + ".\n\n";
+            std::to_string(i * 37 % 101) + " crowns in the year " + std::to_string(1900 + i) +
+            ".\n\n";
   }
   return text;
 }
@@ -103,7 +106,8 @@ class Client {
     return response.upload_id();
   }
 
-  static v1::UploadRequest Chunk(const std::string& upload, int64_t offset, const std::string& data) {
+  static v1::UploadRequest Chunk(const std::string& upload, int64_t offset,
+                                 const std::string& data) {
     v1::UploadRequest message;
     message.set_upload_id(upload);
     message.mutable_chunk()->set_offset(offset);

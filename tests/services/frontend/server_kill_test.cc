@@ -1,5 +1,5 @@
-// kill -9 in mid-stream, again and again: every acknowledged document, job and turn is there afterwards, and a watch that
-// goes on with after_seq has lost and doubled nothing.
+// kill -9 in mid-stream, again and again: every acknowledged document, job and turn is there
+// afterwards, and a watch that goes on with after_seq has lost and doubled nothing.
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -31,7 +31,8 @@ TEST(KillChild, DISABLED_Serve) {
 class Child {
  public:
   explicit Child(const std::string& directory) {
-    const std::string model = ModelDirectory();  // made by the parent, so that all children share it
+    const std::string model =
+        ModelDirectory();  // made by the parent, so that all children share it
     pid_ = fork();
     if (pid_ == 0) {
       setenv(kDirectoryVariable, directory.c_str(), 1);
@@ -105,7 +106,8 @@ TEST(ServerKill, NothingAcknowledgedIsLost) {
   Client client = child.Connect();
   const auto rest = client.Watch(job, events.empty() ? 0 : events.back().seq());
   events.insert(events.end(), rest.begin(), rest.end());
-  for (size_t i = 0; i < events.size(); ++i) ASSERT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
+  for (size_t i = 0; i < events.size(); ++i)
+    ASSERT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
   ASSERT_EQ(events.back().job_state(), v1::JOB_STATE_SUCCEEDED);
   for (int q = 0; q < 3; ++q) {
     const Heard heard = Listen(events, q);

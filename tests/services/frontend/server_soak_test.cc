@@ -1,5 +1,5 @@
-// Streams, cancels and sessions at once for a while: nothing leaks, and every answer is the one of its solo run, or the
-// beginning of it where it was cancelled.
+// Streams, cancels and sessions at once for a while: nothing leaks, and every answer is the one of
+// its solo run, or the beginning of it where it was cancelled.
 #include <atomic>
 #include <cstdlib>
 #include <random>
@@ -31,7 +31,9 @@ class Soak {
           client_.Upload("soak" + std::to_string(i), SampleText(10 + 15 * i)).name());
       for (const std::string& question : questions_) {
         solo_.push_back(
-            Listen(client_.Watch(client_.CreateJob(documents_.back(), {question}, kNewTokens).name()), 0)
+            Listen(
+                client_.Watch(client_.CreateJob(documents_.back(), {question}, kNewTokens).name()),
+                0)
                 .ids);
       }
     }
@@ -40,7 +42,8 @@ class Soak {
   }
 
   void Run() {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(SoakSeconds());
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::duration<double>(SoakSeconds());
     std::vector<std::thread> threads;
     for (int i = 0; i < kJobThreads + kSessionThreads; ++i) {
       threads.emplace_back([this, i, end] {
@@ -132,7 +135,8 @@ class Soak {
 
   const Server& server_;
   Client client_;
-  const std::vector<std::string> questions_ = {"What was the toll?", "In which year?", "Why?", "Who?"};
+  const std::vector<std::string> questions_ = {"What was the toll?", "In which year?", "Why?",
+                                               "Who?"};
   std::vector<std::string> documents_;
   std::vector<std::vector<int32_t>> solo_;          // [document, question]
   std::vector<std::vector<int32_t>> conversation_;  // [turn]

@@ -1,4 +1,5 @@
-// Every service over gRPC on loopback, on a real engine: resources, streams, cancellation, restarts.
+// Every service over gRPC on loopback, on a real engine: resources, streams, cancellation,
+// restarts.
 #include "services/frontend/server.h"
 
 #include <thread>
@@ -164,7 +165,8 @@ TEST_F(ServerTest, ASlowReaderHoldsNobodyUp) {
   EXPECT_EQ(events.back().job_state(), v1::JOB_STATE_SUCCEEDED);
   v1::AnswerEvent event;
   size_t count = 0;
-  while (slow->Read(&event)) EXPECT_EQ(event.SerializeAsString(), events[count++].SerializeAsString());
+  while (slow->Read(&event))
+    EXPECT_EQ(event.SerializeAsString(), events[count++].SerializeAsString());
   EXPECT_EQ(count, events.size());
   EXPECT_TRUE(slow->Finish().ok());
 }
@@ -317,7 +319,8 @@ TEST(ServerRestart, AWatchGoesOnAcrossARestartAndTheDocumentIsWarm) {
       server->Shutdown(0);
       continue;
     }
-    for (size_t i = 0; i < events.size(); ++i) ASSERT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
+    for (size_t i = 0; i < events.size(); ++i)
+      ASSERT_EQ(events[i].seq(), static_cast<int64_t>(i) + 1);
     for (int q = 0; q < 2; ++q) {
       const Heard heard = Listen(events, q);
       EXPECT_EQ(heard.ids, expected[q].ids);

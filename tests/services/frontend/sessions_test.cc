@@ -1,4 +1,5 @@
-// Turns extend each other token for token, survive a death at any write, and can be forked and rewound.
+// Turns extend each other token for token, survive a death at any write, and can be forked and
+// rewound.
 #include <gtest/gtest.h>
 
 #include <algorithm>
