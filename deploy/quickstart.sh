@@ -27,7 +27,7 @@ if [ ${#questions[@]} -eq 0 ]; then
     exit 2
   fi
   questions=("What must be done if the main pump fails?"
-             "How often are the batteries of the radio changed?"
+             "What happens if the lamp of the harbour light goes out?"
              "Where does the crew gather when the fire bell rings?")
 fi
 # The table has three rows; a question asked again is warm all the same.
