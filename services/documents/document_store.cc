@@ -84,7 +84,6 @@ absl::StatusOr<ParsedDocument> StoredDocuments::Parse(
   resource.set_text_bytes(static_cast<int64_t>(document.text.size()));
   resource.set_pages(static_cast<int32_t>(document.page_begins.size()));
   resource.set_paragraphs(static_cast<int32_t>(document.paragraphs.size()));
-  if (options_.count_tokens) resource.set_tokens(options_.count_tokens(document));
   const auto now = clock_.WallNow();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now);
   resource.mutable_create_time()->set_seconds(seconds.count());

@@ -44,8 +44,6 @@ struct DocumentStoreOptions {
   int64_t upload_seconds_max = 24 * 3600;
   // Parsed documents that are kept in memory between jobs.
   int64_t cache_bytes_max = 256LL << 20;
-  // Fills Document.tokens at ingest, where given; it stays as it was then.
-  std::function<int64_t(const ParsedDocument&)> count_tokens;
 };
 
 // Thread safe. Extraction runs on the caller's thread (a worker thread of the front end, never an

@@ -17,9 +17,16 @@ constexpr int kHitsMax = 4096;
 constexpr int kHeadingDistanceMax = 40;
 constexpr size_t kHeadingBytesMax = 80;
 
+// A line of a table of contents names every subject and says nothing about it; being short, it
+// would win over the text.
+bool IsContentsLine(std::string_view text) {
+  return text.find(". . . .") != std::string_view::npos ||
+         text.find(".....") != std::string_view::npos;
+}
+
 // A title by its look: short, unfinished, beginning with a capital, a number or Markdown's mark.
 bool LooksLikeHeading(std::string_view text) {
-  if (text.empty() || text.size() > kHeadingBytesMax) return false;
+  if (text.empty() || text.size() > kHeadingBytesMax || IsContentsLine(text)) return false;
   if (text[0] == '#') return true;
   if (!IsAsciiUpper(text[0]) && !IsAsciiDigit(text[0])) return false;
   const bool has_letter = std::any_of(text.begin(), text.end(), IsAsciiLetter);
@@ -124,7 +131,10 @@ class Excerpt {
 absl::StatusOr<std::vector<PlacedParagraph>> ChooseExcerpt(const ExcerptRequest& request) {
   Excerpt excerpt(request);
   ASSIGN_OR_RETURN(const std::unique_ptr<LexicalIndex> index, LexicalIndex::Create());
-  for (int64_t i = 0; i < excerpt.size(); ++i) RETURN_IF_ERROR(index->Add(excerpt.TextAt(i)));
+  for (int64_t i = 0; i < excerpt.size(); ++i) {
+    const std::string_view text = excerpt.TextAt(i);
+    RETURN_IF_ERROR(index->Add(IsContentsLine(text) ? "" : text));
+  }
   ASSIGN_OR_RETURN(const std::vector<int64_t> hits, index->Search(request.question, kHitsMax));
   for (const int64_t hit : hits) {
     if (excerpt.full()) break;

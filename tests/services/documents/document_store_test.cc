@@ -402,14 +402,6 @@ TEST_F(DocumentStoreTest, ListsInPages) {
   EXPECT_EQ(store_->List(request).status().code(), Code::kInvalidArgument);
 }
 
-TEST_F(DocumentStoreTest, TokensAreCountedWhereACounterIsGiven) {
-  options_.count_tokens = [](const ParsedDocument& document) {
-    return static_cast<int64_t>(document.paragraphs.size()) * 10;
-  };
-  Open();
-  EXPECT_EQ(Upload("a.txt", "One.\n\nTwo.")->tokens(), 20);
-}
-
 TEST_F(DocumentStoreTest, DamagedStateIsDataLoss) {
   const auto document = Upload("a.txt", "Some text.");
   const std::string id = document->name().substr(std::string("documents/").size());

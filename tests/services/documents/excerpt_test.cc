@@ -68,6 +68,14 @@ TEST_F(ExcerptTest, StemsAndFoldsWords) {
   EXPECT_THAT(Choose("depositing", 1000), ElementsAre(2, 3, 4));
 }
 
+TEST_F(ExcerptTest, TablesOfContentsAreNoHits) {
+  Add("1.1 Data races . . . . . . 7\n1.2 Locks . . . . . . 9\n\nPreface.\n\nFiller.\n\nMore "
+      "filler.\n\n"
+      "A data race happens when two threads write at the same time, as is told in this long "
+      "sentence.");
+  EXPECT_THAT(Choose("data races", 1000), ElementsAre(5, 6));
+}
+
 TEST_F(ExcerptTest, KeepsNumbersAcrossDocuments) {
   Add("First of the first.\n\nSecond of the first.");
   Add("First of the second.\n\nThe zebra stands in here.");
