@@ -188,6 +188,7 @@ TEST_F(EngineCacheTest, ARequestCancelledWhileItsLoadIsInFlightFreesItsPagesAfte
   EngineStats stats = engine_->Stats();
   EXPECT_EQ(stats.pages_total - stats.pages_free - stats.pages_cached, 5);  // under the loads
   EXPECT_EQ(stats.pages_leaked, 0);
+  EXPECT_EQ(tier_.cancelled_loads, 5);  // the tier was told
   tier_.tier->RunLoads();
   tier_.hold_loads = false;
   AskAndCheck(Question(3));

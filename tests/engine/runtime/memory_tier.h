@@ -21,6 +21,7 @@ class MemoryTier final : public cache::PageTier {
     bool hold_loads = false;
     bool hold_stores = false;
     int64_t failures = 0;
+    int64_t cancelled_loads = 0;
     MemoryTier* tier = nullptr;
   };
 
@@ -51,7 +52,7 @@ class MemoryTier final : public cache::PageTier {
   void CancelLoads(uint64_t ticket) override {
     const std::lock_guard lock(state_.mutex);
     // All held loads count as started: they end when they are let go.
-    for (const auto& load : loads_) cancelled_ += load.ticket == ticket ? 1 : 0;
+    for (const auto& load : loads_) state_.cancelled_loads += load.ticket == ticket ? 1 : 0;
   }
   std::vector<cache::LoadedPage> TakeLoaded() override {
     const std::lock_guard lock(state_.mutex);
@@ -120,7 +121,6 @@ class MemoryTier final : public cache::PageTier {
   std::deque<cache::PageLoad> loads_;
   std::vector<cache::LoadedPage> loaded_;
   std::vector<cache::PageHandle> held_stores_;
-  int cancelled_ = 0;
 };
 
 }  // namespace lectern::runtime
