@@ -22,16 +22,17 @@ using RequestId = uint64_t;
 
 struct Request {
   std::vector<int32_t> prompt;  // at least one token
-  // Tokens that an earlier run of this request already produced and that the client has: they follow
-  // the prompt, are not sent again, and sampling goes on from where it stood (resume after a crash).
+  // Tokens that an earlier run of this request already produced and that the client has: they
+  // follow the prompt, are not sent again, and sampling goes on from where it stood (resume after a
+  // crash).
   std::vector<int32_t> generated;
   sampling::SamplingParams sampling;
-  int max_new_tokens = 256;              // `generated` included
-  std::vector<int32_t> stop_token_ids;   // the model's eos ids are not added: say them here
-  std::string cache_salt;                // tenant secret: pages are shared only under equal salts
-  bool use_cache = true;                 // false: neither look up nor publish prefix pages
-  bool record_selections = false;        // fill Finished::selection_counts
-  int priority = 0;                      // higher first
+  int max_new_tokens = 256;             // `generated` included
+  std::vector<int32_t> stop_token_ids;  // the model's eos ids are not added: say them here
+  std::string cache_salt;               // tenant secret: pages are shared only under equal salts
+  bool use_cache = true;                // false: neither look up nor publish prefix pages
+  bool record_selections = false;       // fill Finished::selection_counts
+  int priority = 0;                     // higher first
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };
@@ -50,8 +51,8 @@ struct TokenLogprob {
 
 struct TokenEvent {
   int32_t token_id = 0;
-  int64_t index = 0;  // 0-based among the generated ones, `Request::generated` counted
-  std::optional<float> logprob;           // with SamplingParams::logprobs >= 0
+  int64_t index = 0;             // 0-based among the generated ones, `Request::generated` counted
+  std::optional<float> logprob;  // with SamplingParams::logprobs >= 0
   std::vector<TokenLogprob> top_logprobs;  // as many as asked for, best first
 };
 
@@ -66,8 +67,9 @@ struct Finished {
   double decode_seconds = 0;
   // Accepted -> first token, by the engine's clock; unset where there was none.
   std::optional<double> ttft_seconds;
-  // [prompt + generated] how often Full layers selected each position while the answer was written (queries: the
-  // last prompt token and every generated token but the last). Empty unless asked for.
+  // [prompt + generated] how often the deepest third of the Full layers (rounded up) selected each
+  // position while the answer was written (queries: the last prompt token and every generated token
+  // but the last). Empty unless asked for.
   std::vector<uint32_t> selection_counts;
 };
 
@@ -88,8 +90,8 @@ struct EngineStats {
   int64_t disk_pages = 0;
   int64_t disk_bytes = 0;
   int64_t integrity_failures = 0;
-  int64_t indexer_runs = 0;   // Full-layer executions, one a layer and step
-  int64_t index_reuses = 0;   // Shared-layer executions
+  int64_t indexer_runs = 0;  // Full-layer executions, one a layer and step
+  int64_t index_reuses = 0;  // Shared-layer executions
   std::map<std::string, int64_t> miss_reasons;
 };
 
@@ -100,11 +102,11 @@ struct CacheVerifyReport {
 };
 
 struct EngineInfo {
-  std::string model_name;     // the directory's last component
-  std::string pattern;        // FSSS…
+  std::string model_name;  // the directory's last component
+  std::string pattern;     // FSSS…
   std::string numerics_id;
-  std::string device;         // "cpu"
-  int64_t max_context = 0;    // tokens: what the page pool and the model's positions allow
+  std::string device;       // "cpu"
+  int64_t max_context = 0;  // tokens: what the page pool and the model's positions allow
   int vocab_size = 0;
   int64_t page_bytes = 0;
   std::vector<int32_t> eos_token_ids;
@@ -130,7 +132,8 @@ class Engine {
   virtual void Cancel(RequestId id) = 0;
 
   // How many leading tokens of `prompt` are in a tier now (no side effects); for placement.
-  virtual int64_t CachedPrefix(const std::vector<int32_t>& prompt, const std::string& cache_salt) = 0;
+  virtual int64_t CachedPrefix(const std::vector<int32_t>& prompt,
+                               const std::string& cache_salt) = 0;
 
   virtual EngineStats Stats() const = 0;
   virtual const EngineInfo& info() const = 0;

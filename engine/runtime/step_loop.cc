@@ -29,6 +29,12 @@ PromptTokens SourcesOf(const Sequence& sequence) {
   return tokens;
 }
 
+// Early Full layers choose by place (what is near, how text begins), late ones by content: with the
+// default model the passage that answers was among the first three in 4 of 16 questions over the
+// sample manual when all of its three Full layers counted, and in 12 of 16 when the deepest alone
+// did.
+std::size_t NumEvidenceLayers(std::size_t num_full_layers) { return (num_full_layers + 2) / 3; }
+
 }  // namespace
 
 StepLoop::StepLoop(model::Model& model, SequencePages& pages,
@@ -173,7 +179,9 @@ void StepLoop::CountSelections(const StepBatch::Part& part, int32_t first, int32
   std::vector<uint32_t>& counts = part.sequence->selection_counts;
   counts.resize(part.sequence->tokens.size());
   const auto topk = static_cast<std::size_t>(model_.config().index_topk);
-  for (const std::span<const int32_t> layer : output.selections) {
+  const std::span<const std::span<const int32_t>> full_layers(output.selections);
+  for (const std::span<const int32_t> layer :
+       full_layers.last(NumEvidenceLayers(full_layers.size()))) {
     const auto rows = layer.subspan(static_cast<std::size_t>(part.first_selection + first) * topk,
                                     static_cast<std::size_t>(count - first) * topk);
     for (const int32_t position : rows) {

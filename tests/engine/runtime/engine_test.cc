@@ -90,11 +90,11 @@ TEST_F(EngineTest, CountsTheSelectionsOfQueriesThatWroteTheAnswer) {
   request.record_selections = true;
   const Answer answer = Ask(*engine_, request);
   const Finished finished = answer->Wait();
-  // Five queries (the last prompt token, four generated), two Full layers; the fake model chooses
-  // the first 15 positions and the query's own.
+  // Five queries (the last prompt token, four generated), the deeper one of two Full layers; the
+  // fake model chooses the first 15 positions and the query's own.
   std::vector<uint32_t> expected(35, 0);
-  for (std::size_t i = 0; i < 15; ++i) expected[i] = 10;
-  for (std::size_t query = 29; query < 34; ++query) expected[query] = 2;
+  for (std::size_t i = 0; i < 15; ++i) expected[i] = 5;
+  for (std::size_t query = 29; query < 34; ++query) expected[query] = 1;
   EXPECT_EQ(finished.selection_counts, expected);
 
   request.stop_token_ids = {answer->tokens()[3]};
@@ -102,7 +102,7 @@ TEST_F(EngineTest, CountsTheSelectionsOfQueriesThatWroteTheAnswer) {
   ASSERT_EQ(stopped.reason, FinishReason::kStop);
   const auto emitted = static_cast<uint32_t>(stopped.generated_tokens);
   EXPECT_EQ(stopped.selection_counts.size(), 30 + emitted);
-  EXPECT_EQ(stopped.selection_counts[0], 2 * emitted);  // the stop token's query does not count
+  EXPECT_EQ(stopped.selection_counts[0], emitted);  // the stop token's query does not count
 }
 
 TEST_F(EngineTest, GivesLogProbabilitiesWhereAskedFor) {
