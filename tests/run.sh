@@ -16,12 +16,13 @@ counts=$root/build/test-counts.txt  # "part passed failed skipped" a line
 
 say() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
 
-# build PRESET DIR TARGET... ; quiet unless it fails.
+# build PRESET DIR TARGET... ; quiet unless it fails. Line tables alone as debug information: a quarter of the compile time
+# less, and stacks still name lines.
 build() {
   local preset=$1 dir=$2
   shift 2
   mkdir -p "$dir"
-  if cmake --preset "$preset" -B "$dir" >"$dir/build.log" 2>&1 &&
+  if cmake --preset "$preset" -B "$dir" -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-g1 -DCMAKE_CXX_FLAGS_DEBUG=-g1 >"$dir/build.log" 2>&1 &&
      ninja -C "$dir" -j "$jobs" "$@" >>"$dir/build.log" 2>&1; then
     return 0
   fi

@@ -251,7 +251,8 @@ std::string HelpText(const CommandSpec& spec) {
 
 std::string NearestWord(std::string_view word, const std::vector<std::string>& known) {
   std::string best;
-  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
+  // Two, so that swapped letters are near.
+  size_t best_distance = (word.size() < 4 ? 1 : std::max<size_t>(2, word.size() / 3)) + 1;
   for (const std::string& candidate : known) {
     const size_t distance = EditDistance(word, candidate);
     if (distance < best_distance) {

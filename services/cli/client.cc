@@ -5,6 +5,7 @@
 #include <chrono>
 #include <mutex>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,8 @@ namespace {
 // A unary call that hangs longer than this is broken: an eviction of a full disk tier takes
 // seconds.
 constexpr std::chrono::seconds kUnaryDeadline{300};
+// How long another holder of the data directory is waited for.
+constexpr std::chrono::seconds kHolderPatience{30};
 
 class GrpcClient final : public Client {
  public:
@@ -236,20 +239,35 @@ absl::StatusOr<v1::Document> GrpcClient::Upload(
   return document;
 }
 
+// A server of this process, or nothing where another process answers for the data directory by now.
+// One that is starting, or a command that runs its own engine there, is waited for.
+absl::StatusOr<std::unique_ptr<frontend::Server>> StartUnlessHeld(
+    const frontend::ServerOptions& options) {
+  const auto give_up = std::chrono::steady_clock::now() + kHolderPatience;
+  for (;;) {
+    absl::Status status = frontend::FindServer(options.data_directory).status();
+    if (status.ok()) return nullptr;
+    if (absl::IsNotFound(status)) {
+      absl::StatusOr<std::unique_ptr<frontend::Server>> server = frontend::Server::Start(options);
+      if (server.ok() || !absl::IsFailedPrecondition(server.status())) return server;
+      status = server.status();
+      // Only where another process took the directory in between is there something to wait for.
+      if (absl::IsNotFound(frontend::FindServer(options.data_directory).status())) return status;
+    }
+    if (std::chrono::steady_clock::now() > give_up) return status;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const ConnectOptions& options) {
   std::unique_ptr<frontend::Server> server;
   if (options.server.empty()) {
-    const absl::StatusOr<std::string> holder =
-        frontend::FindServer(options.embedded.data_directory);
-    if (!holder.ok()) {
-      if (!absl::IsNotFound(holder.status())) return holder.status();
-      frontend::ServerOptions embedded = options.embedded;
-      embedded.listen_address.clear();
-      embedded.metrics_address.clear();
-      ASSIGN_OR_RETURN(server, frontend::Server::Start(embedded));
-    }
+    frontend::ServerOptions embedded = options.embedded;
+    embedded.listen_address.clear();
+    embedded.metrics_address.clear();
+    ASSIGN_OR_RETURN(server, StartUnlessHeld(embedded));
   }
   auto client = std::make_unique<GrpcClient>(options, std::move(server));
   RETURN_IF_ERROR(client->Dial());
