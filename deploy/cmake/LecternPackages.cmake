@@ -8,13 +8,6 @@ pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 find_package(RocksDB CONFIG REQUIRED)
 
-# oneDNN's own config file asks for OpenCL headers that nothing here uses.
-find_library(LECTERN_DNNL_LIBRARY dnnl REQUIRED)
-find_path(LECTERN_DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp REQUIRED)
-add_library(lectern_dnnl INTERFACE)
-target_link_libraries(lectern_dnnl INTERFACE ${LECTERN_DNNL_LIBRARY})
-target_include_directories(lectern_dnnl SYSTEM INTERFACE ${LECTERN_DNNL_INCLUDE_DIR})
-
 if(LECTERN_SERVICES)
   find_package(Protobuf REQUIRED)  # before gRPC: module mode defines protobuf::protoc
   find_package(gRPC CONFIG REQUIRED)
