@@ -6,7 +6,7 @@ target_include_directories(lectern_build INTERFACE ${CMAKE_SOURCE_DIR})
 # -Wrestrict: g++ 12 reports std::string's own assignment under -O3 (GCC bug 105651).
 target_compile_options(lectern_build INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Werror>
-  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${LECTERN_DEV}>>:-O1 -UNDEBUG>)
 
 # Sanitizers apply to everything that is compiled, so that no instrumented code meets bare code of ours.
