@@ -102,6 +102,9 @@ std::string AnswerTrailer(const v1::Answer& answer, const GivenDocuments& docume
                     "reads reliably)\n");
   }
   if (!answer.answered()) absl::StrAppend(&text, "  (not stated in the documents)\n");
+  if (answer.answered() && answer.citations().empty()) {
+    absl::StrAppend(&text, "  (no such sentence stands in the documents: do not rely on it)\n");
+  }
   for (const v1::Passage& citation : answer.citations()) {
     absl::StrAppend(&text, "  quote    ", PlaceText(citation, documents), "\n           \"",
                     OneLine(citation.text()), "\"\n");

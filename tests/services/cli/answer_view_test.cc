@@ -71,6 +71,14 @@ TEST(AnswerViewTest, TrailerShowsPageQuoteAndCache) {
   }
 }
 
+// A small model may write what nobody said: an answer without a quote is marked as such.
+TEST(AnswerViewTest, TrailerWarnsWhereNothingIsQuoted) {
+  v1::Answer answer = SampleAnswer();
+  EXPECT_EQ(AnswerTrailer(answer, SampleDocuments()).find("do not rely"), std::string::npos);
+  answer.clear_citations();
+  EXPECT_NE(AnswerTrailer(answer, SampleDocuments()).find("do not rely"), std::string::npos);
+}
+
 TEST(AnswerViewTest, EnumsReadAsWords) {
   EXPECT_EQ(FinishText(v1::FINISH_REASON_LENGTH), "length");
   EXPECT_EQ(ScopeText(v1::SCOPE_EXCERPT), "excerpt");
