@@ -2,6 +2,7 @@
 #include <grpcpp/impl/codegen/client_unary_call.h>
 
 #include <random>
+#include <thread>
 
 #include "services/frontend/listen_address.h"
 #include "services/frontend/stall_detector.h"
@@ -236,17 +237,38 @@ TEST(Server, WithoutAPortAndWithoutAnEngine) {
   std::filesystem::remove_all(directory);
 }
 
-TEST(Server, ShutdownTurnsHealthAndRefusesWork) {
+// One message of a stream of grpc.health.v1.HealthCheckResponse; -1 at its end.
+int ReadHealth(grpc::ClientReader<grpc::ByteBuffer>& stream) {
+  grpc::ByteBuffer message;
+  std::vector<grpc::Slice> slices;
+  if (!stream.Read(&message) || !message.Dump(&slices).ok()) return -1;
+  std::string bytes;
+  for (const auto& s : slices) bytes.append(reinterpret_cast<const char*>(s.begin()), s.size());
+  return bytes.size() == 2 ? bytes[1] : -1;
+}
+
+TEST(Server, ShutdownTurnsHealthEndsWatchesAndRefusesWork) {
   const std::string directory = FreshDirectory("shutdown");
   auto server = MustStart(TestOptions(directory));
   Client client = Connect(*server);
   const v1::Document document = client.Upload("s.txt", SampleText(12));
   const v1::Job job = client.CreateJob(document.name(), {"long?"}, 20'000);
   std::thread watcher([&] { client.Watch(job.name()); });
-  const auto begin = std::chrono::steady_clock::now();
-  server->Shutdown(0.2);
+
+  const grpc::Slice service(std::string("\x0a\x0flectern.v1.Jobs", 17));
+  const grpc::ByteBuffer request(&service, 1);
+  grpc::ClientContext health_context;
+  const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Watch",
+                                         grpc::internal::RpcMethod::SERVER_STREAMING);
+  const std::unique_ptr<grpc::ClientReader<grpc::ByteBuffer>> health(
+      grpc::internal::ClientReaderFactory<grpc::ByteBuffer>::Create(client.channel.get(), method,
+                                                                    &health_context, request));
+  EXPECT_EQ(ReadHealth(*health), 1);  // SERVING
+  std::thread stopping([&] { server->Shutdown(0.5); });
+  EXPECT_EQ(ReadHealth(*health), 2);  // NOT_SERVING
+  stopping.join();
   watcher.join();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+  EXPECT_EQ(ReadHealth(*health), -1);
   v1::Stats stats;
   grpc::ClientContext context;
   EXPECT_EQ(client.admin->GetStats(&context, {}, &stats).error_code(),
