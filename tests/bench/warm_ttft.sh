@@ -2,12 +2,12 @@
 # Time to the first token over a long document: cold, warm in memory, warm after a restart from disk, and the last again
 # with the operating system's page cache dropped (root only). Prints one JSON object and a table.
 #   tests/bench/warm_ttft.sh [--binary build/release/bin/lectern] [--model DIR] [--words N] [--reps R]
-# The document is the sample manual's text, repeated with other numbers until it has N words (default 15000, about 20K
+# The document is the sample manual's text, repeated with other numbers until it has N words (default 11700, about 20K
 # tokens); the question has about 30 tokens. Each figure is the median of R new questions (default 3).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 binary=$root/build/release/bin/lectern
-model=() words=15000 reps=3
+model=() words=11700 reps=3
 while [ $# -gt 0 ]; do
   case $1 in
     --binary) binary=$2; shift 2 ;;
@@ -26,8 +26,10 @@ finish() {
 trap finish EXIT
 
 "$binary" doc text "$root/deploy/sample/station-manual.pdf" >"$work/once"
-for copy in $(seq 100); do sed -E "s/\b(ten|twelve|twenty|thirty|forty)\b/\1-$copy/g" "$work/once"; done |
-  awk -v words="$words" '{ n += NF; print; if (n >= words) exit }' >"$work/document.txt"
+once=$(wc -w <"$work/once")
+for copy in $(seq $((words / once + 1))); do
+  sed -E "s/\b(ten|twelve|twenty|thirty|forty)\b/\1-$copy/g" "$work/once"
+done | awk -v words="$words" 'n < words { n += NF; print }' >"$work/document.txt"
 
 start() {
   : >"$work/server.json"
