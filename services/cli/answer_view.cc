@@ -101,6 +101,7 @@ std::string AnswerTrailer(const v1::Answer& answer, const GivenDocuments& docume
                     "  (answered from chosen passages: the documents are longer than the model "
                     "reads reliably)\n");
   }
+  if (answer.finish_reason() == v1::FINISH_REASON_CANCELLED) return text + "  (cancelled)\n";
   if (!answer.answered()) absl::StrAppend(&text, "  (not stated in the documents)\n");
   if (answer.answered() && answer.citations().empty()) {
     absl::StrAppend(&text, "  (no such sentence stands in the documents: do not rely on it)\n");

@@ -219,12 +219,33 @@ TEST_F(AskContractTest, ChatTakesPipedTurns) {
   const CommandResult result =
       RunLectern({"chat", file_, "--json", "--max-new-tokens", "8", "--data-dir",
                   directory_.Path("data"), "--model", model_},
-                 "Who opens the valve?\n\nWhen?\n/exit\nnever sent\n");
+                 {.input = "Who opens the valve?\n\nWhen?\n/exit\nnever sent\n"});
   ASSERT_EQ(result.exit_code, 0) << result.errors;
   const std::vector<json> lines = Lines(result.output);
   ASSERT_EQ(lines.size(), 2U) << result.output;
   EXPECT_EQ(lines[1]["question"], "When?");
   EXPECT_GT(lines[1]["usage"]["prompt_tokens"], lines[0]["usage"]["prompt_tokens"]);
+}
+
+// Ctrl-C while a long document is read: the job is cancelled and everything of it is freed.
+TEST_F(AskContractTest, AnInterruptCancelsTheJob) {
+  const auto server = ServerProcess::Start(
+      {.data_directory = directory_.Path("data"), .model = model_, .flags = {"--quiet"}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const std::string book = directory_.Write("long.txt", RandomText(12000, 9));
+  const CommandResult result = RunLectern({"ask", book, "Who opens the valve?", "--json", "--whole",
+                                           "--data-dir", directory_.Path("data")},
+                                          {.interrupt_after = std::chrono::milliseconds(1500)});
+  if (result.exit_code == 0) GTEST_SKIP() << "this machine answered before the interrupt";
+  EXPECT_EQ(result.exit_code, 130) << result.errors;
+  const std::unique_ptr<cli::Client> client = (*server)->Connect();
+  const auto jobs = client->ListJobs({});
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  for (const v1::Job& job : jobs->jobs()) EXPECT_EQ(job.state(), v1::JOB_STATE_CANCELLED);
+  const auto stats = client->GetStats();
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->requests_running() + stats->requests_waiting(), 0);
+  EXPECT_EQ(stats->pages_leaked(), 0);
 }
 
 // With the default model in the tree: a right answer about the sample, quoted from its page.

@@ -198,8 +198,8 @@ TEST_F(MalformedTest, SenselessJobsAreRefusedBeforeWork) {
   EXPECT_TRUE(absl::IsInvalidArgument(refused(JobRequest({}, {"Who?"}, {}))));
   EXPECT_TRUE(absl::IsInvalidArgument(refused(JobRequest({*document}, {""}, {}))));
   EXPECT_TRUE(absl::IsInvalidArgument(refused(JobRequest({"documents/none"}, {"Who?"}, {}))));
-  EXPECT_TRUE(absl::IsNotFound(
-      refused(JobRequest({"documents/0123456789abcdef01234567"}, {"Who?"}, {}))));
+  EXPECT_TRUE(
+      absl::IsNotFound(refused(JobRequest({"documents/0123456789abcdef01234567"}, {"Who?"}, {}))));
   v1::AnswerOptions options;
   options.mutable_sampling()->set_temperature(-1);
   EXPECT_TRUE(absl::IsInvalidArgument(refused(JobRequest({*document}, {"Who?"}, options))));

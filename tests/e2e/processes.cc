@@ -41,8 +41,7 @@ struct Redirects {
 };
 
 // The program with `words`; the child dies with this process.
-pid_t Spawn(const std::vector<std::string>& words, const Redirects& redirects,
-            const std::map<std::string, std::string>& environment) {
+pid_t Spawn(const std::vector<std::string>& words, const Redirects& redirects) {
   std::vector<char*> argv;
   std::string program = LECTERN_BINARY;
   argv.push_back(program.data());
@@ -58,7 +57,6 @@ pid_t Spawn(const std::vector<std::string>& words, const Redirects& redirects,
   if (redirects.input >= 0) dup2(redirects.input, STDIN_FILENO);
   if (redirects.output >= 0) dup2(redirects.output, STDOUT_FILENO);
   if (redirects.errors >= 0) dup2(redirects.errors, STDERR_FILENO);
-  for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
   execv(argv[0], argv.data());
   _exit(127);
 }
@@ -115,7 +113,7 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Option
   int announce[2];
   LECTERN_CHECK(pipe2(announce, O_CLOEXEC) == 0);
   const int log = open(server->log_path_.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-  server->pid_ = Spawn(words, {.input = -1, .output = announce[1], .errors = log}, {});
+  server->pid_ = Spawn(words, {.input = -1, .output = announce[1], .errors = log});
   close(announce[1]);
   close(log);
   const std::string line = ReadLine(announce[0], std::chrono::seconds(120));
@@ -170,16 +168,20 @@ int64_t ServerProcess::ResidentBytes() const {
 
 std::string ServerProcess::Log() const { return ReadAll(log_path_); }
 
-CommandResult RunLectern(const std::vector<std::string>& words, const std::string& input,
-                         const std::map<std::string, std::string>& environment) {
+CommandResult RunLectern(const std::vector<std::string>& words, const CommandOptions& options) {
   const TestDirectory scratch("command");
-  const std::string in_path = scratch.Write("in", input);
+  const std::string in_path = scratch.Write("in", options.input);
   const int in = open(in_path.c_str(), O_RDONLY | O_CLOEXEC);
   const int out = open(scratch.Path("out").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
   const int errors = open(scratch.Path("errors").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  const pid_t pid = Spawn(words, {.input = in, .output = out, .errors = errors});
+  if (options.interrupt_after.has_value()) {
+    // Not reaped yet: a signal to a process that has ended does nothing.
+    std::this_thread::sleep_for(*options.interrupt_after);
+    kill(pid, SIGINT);
+  }
   CommandResult result;
-  result.exit_code =
-      WaitFor(Spawn(words, {.input = in, .output = out, .errors = errors}, environment));
+  result.exit_code = WaitFor(pid);
   close(in);
   close(out);
   close(errors);

@@ -3,8 +3,9 @@
 
 #include <sys/types.h>
 
-#include <map>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,9 +71,13 @@ struct CommandResult {
   std::string output;
   std::string errors;
 };
-// Runs `lectern WORD...` to its end. `environment` adds to this process's.
-CommandResult RunLectern(const std::vector<std::string>& words, const std::string& input = "",
-                         const std::map<std::string, std::string>& environment = {});
+struct CommandOptions {
+  std::string input = {};
+  // Where it is set, the command gets SIGINT after this time, if it still runs.
+  std::optional<std::chrono::milliseconds> interrupt_after = {};
+};
+// Runs `lectern WORD...` to its end.
+CommandResult RunLectern(const std::vector<std::string>& words, const CommandOptions& options = {});
 
 // The text of http://`address``path`, or empty.
 std::string HttpGet(const std::string& address, const std::string& path);
