@@ -77,6 +77,9 @@ struct Finished {
 // Cancel. on_finished is called exactly once, last, also for refused and cancelled requests.
 struct RequestCallbacks {
   std::function<void(const TokenEvent&)> on_token;
+  // May be empty. After a step that left prompt tokens to compute: how many are in place now,
+  // cached ones included.
+  std::function<void(int64_t prompt_tokens_done)> on_progress;
   std::function<void(const Finished&)> on_finished;
 };
 

@@ -133,6 +133,7 @@ void StepLoop::Commit(const StepBatch::Part& part, const model::StepOutput& outp
   pages_.Publish(sequence);
   if (part.logit_row < 0) {
     CountSelections(part, 0, part.num_selections, output);
+    if (sequence.callbacks.on_progress) sequence.callbacks.on_progress(sequence.computed);
     return scheduler_.SetPrefill(sequence.id, sequence.remaining());
   }
   const auto vocab_size = static_cast<std::size_t>(model_.config().vocab_size);

@@ -21,6 +21,9 @@ using std::chrono::nanoseconds;
 
 // The engine's queue is bounded; an answer that finds it full comes again.
 constexpr auto kSubmitRetry = std::chrono::milliseconds(100);
+// Progress is an event, and events are stored: a prompt that is read for a minute makes a few
+// hundred.
+constexpr auto kProgressEvery = std::chrono::milliseconds(250);
 
 struct TimedToken {
   TokenEvent token;
@@ -81,9 +84,10 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
   struct Inbox {
     std::vector<TimedToken> tokens;
     std::optional<Finished> finished;
+    std::optional<int64_t> progress;
     bool cancelled = false;
     bool submit = false;
-    bool empty() const { return tokens.empty() && !finished && !cancelled && !submit; }
+    bool empty() const { return tokens.empty() && !finished && !progress && !cancelled && !submit; }
   };
 
   void ScheduleLocked() {
@@ -96,6 +100,15 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     const nanoseconds now = context_.clock.Now();
     const std::lock_guard lock(mutex_);
     inbox_.tokens.push_back({token, now});
+    ScheduleLocked();
+  }
+
+  void OnProgress(int64_t done) {
+    const nanoseconds now = context_.clock.Now();
+    const std::lock_guard lock(mutex_);
+    if (now - progress_at_ < kProgressEvery) return;
+    progress_at_ = now;
+    inbox_.progress = done;
     ScheduleLocked();
   }
 
@@ -126,6 +139,9 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
         }
         inbox = std::exchange(inbox_, {});
       }
+      if (over_) continue;
+      // A resumed answer has said already how its prompt was read.
+      if (inbox.progress && known_ == 0) Store({ProgressEvent(*inbox.progress)});
       if (over_) continue;
       if (!inbox.tokens.empty()) TakeTokens(inbox.tokens);
       if (over_) continue;
@@ -194,6 +210,11 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
     callbacks.on_finished = [self = shared_from_this()](const Finished& finished) {
       self->OnFinished(finished);
     };
+    callbacks.on_progress = [self = shared_from_this()](int64_t done) { self->OnProgress(done); };
+    {
+      const std::lock_guard lock(mutex_);
+      progress_at_ = context_.clock.Now();
+    }
     const absl::StatusOr<RequestId> id =
         context_.worker.Submit(MakeRequest(), std::move(callbacks));
     if (absl::IsResourceExhausted(id.status())) {
@@ -354,6 +375,7 @@ class Answer final : public RunningAnswer, public std::enable_shared_from_this<A
   bool abandoned_ = false;
   std::optional<RequestId> request_id_;  // while the worker may hold the request
   std::optional<nanoseconds> cancelled_at_;
+  nanoseconds progress_at_{0};  // of the last progress event
 
   // Touched in Run alone.
   AnswerTask task_;

@@ -26,6 +26,7 @@ absl::StatusOr<std::shared_ptr<WarmRun>> WarmRun::Start(const AnswerContext& con
   RequestCallbacks callbacks;
   callbacks.on_token = [](const TokenEvent&) {};
   callbacks.on_finished = [run](const Finished& finished) { run->OnFinished(finished); };
+  callbacks.on_progress = [run](int64_t done) { run->OnProgress(done); };
   ASSIGN_OR_RETURN(const RequestId id,
                    context.worker.Submit(std::move(request), std::move(callbacks)));
   bool unwanted = false;
@@ -46,6 +47,20 @@ void WarmRun::Cancel() {
     id = request_id_;
   }
   if (id) context_.worker.Cancel(*id);
+}
+
+void WarmRun::OnProgress(int64_t done) {
+  std::function<void()> changed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (finished_) return;
+    // What a slow reader has not taken yet is overtaken by what is newer.
+    if (news_.empty()) news_.emplace_back();
+    news_.back().progress.set_prompt_tokens_done(done);
+    news_.back().progress.set_prompt_tokens_total(total_);
+    changed = changed_;
+  }
+  changed();
 }
 
 void WarmRun::OnFinished(const Finished& finished) {

@@ -37,6 +37,7 @@ class WarmRun : public std::enable_shared_from_this<WarmRun> {
 
  private:
   explicit WarmRun(const AnswerContext& context) : context_(context) {}
+  void OnProgress(int64_t done);
   void OnFinished(const Finished& finished);
 
   const AnswerContext context_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <thread>
 
 #include "tests/engine/runtime/engine_fixture.h"
@@ -27,6 +28,26 @@ TEST_F(EngineTest, AnswersAsTheModelAloneWould) {
   EXPECT_TRUE(finished.ttft_seconds.has_value());
   EXPECT_TRUE(finished.selection_counts.empty());
   ExpectAllPagesBack();
+}
+
+TEST_F(EngineTest, TellsHowMuchOfThePromptIsInPlace) {
+  config_.max_batch_tokens = 48;
+  Start();
+  std::vector<int64_t> done;
+  Finished end;
+  std::promise<void> over;
+  RequestCallbacks callbacks;
+  callbacks.on_token = [](const TokenEvent&) {};
+  callbacks.on_progress = [&](int64_t tokens) { done.push_back(tokens); };
+  callbacks.on_finished = [&](const Finished& finished) {
+    end = finished;
+    over.set_value();
+  };
+  ASSERT_TRUE(engine_->Submit(Prompt(RandomTokens(200, 1), 3), std::move(callbacks)).ok());
+  over.get_future().wait();
+  EXPECT_EQ(end.reason, FinishReason::kLength);
+  // The step that ends the prompt brings the first token instead.
+  EXPECT_EQ(done, (std::vector<int64_t>{48, 96, 144, 192}));
 }
 
 TEST_F(EngineTest, ChunksAndBatchMatesChangeNothing) {
