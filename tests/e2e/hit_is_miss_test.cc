@@ -139,13 +139,13 @@ TEST_F(HitIsMissTest, TokensAreEqualForRandomDraws) {
     const auto cold_answer = AskCold(*cold_client, path, draw);
     ASSERT_TRUE(cold_answer.ok()) << cold_answer.status();
     EXPECT_EQ(warm_answer->tokens, *cold_answer) << "cached tokens: " << warm_answer->cached;
-    EXPECT_FALSE(cold_answer->empty());
     hits += warm_answer->cached > 0;
     distinct.insert(*cold_answer);
   }
   std::cout << hits << " of " << draws << " draws hit; " << distinct.size()
             << " different answers; " << restarts << " restarts\n";
-  // A test of hits that never hits, or of answers that are all the same, would prove nothing.
+  // A test of hits that never hits, or of answers that are all the same (a random model may end one
+  // at once), would prove nothing.
   EXPECT_GE(hits, draws / 4);
   EXPECT_GE(distinct.size(), static_cast<size_t>(draws / 4));
 }
